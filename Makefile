@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Builds Keel's modules and drives the lab that tests them.
+#
+#   make                 kvm.ko, kvm-intel.ko and kvm-amd.ko for KDIR
+#   make sparse          the same through sparse; any remark is an error
+#   make install         modules_install into the running system
+#   make clean
+#
+#   make setup           installs and caches what the lab needs (root, Debian 12)
+#   make demo            boots a guest on the module, on a machine without virtualization hardware
+#   make test            all tests; T='pattern' picks some by name
+#   make bench           cost per operation, beside the distribution's module
+#   make lab             a shell on the emulated machine, module loaded
+#
+# demo, test and lab take MODULES=distro (the distribution's own modules instead of Keel's)
+# and KERNEL=debug (a kernel with KASAN and lockdep). KEEL_CACHE holds everything slow to make.
+
+headers := $(wildcard /lib/modules/*/build /usr/src/linux-headers-*-amd64)
+newest  := grep -Hs UTS_RELEASE $(headers:=/include/generated/utsrelease.h) | \
+	   sed 's,\(.*\)/include/.*"\(.*\)",\2 \1,' | sort -rV | sed 's/^[^ ]* //;q'
+
+KDIR    ?= $(or $(wildcard /lib/modules/$(shell uname -r)/build),$(shell $(newest) 2>/dev/null))
+MODULES ?= keel
+KERNEL  ?= stock
+T       ?= *
+
+lab     := tools/testing/lab
+kbuild  := $(MAKE) -C $(KDIR) M=$(CURDIR) W=1 KCFLAGS=-Werror
+
+all: modules
+
+modules: need-headers
+	$(kbuild) modules
+
+sparse: need-headers
+	@log=$$(mktemp) && trap 'rm -f $$log' EXIT && \
+	$(kbuild) C=2 modules >$$log 2>&1; status=$$?; cat $$log; \
+	! grep -Eq '(warning|error):' $$log && exit $$status
+
+install: modules
+	$(kbuild) modules_install
+
+clean: need-headers
+	$(MAKE) -C $(KDIR) M=$(CURDIR) clean
+
+need-headers:
+	@test -f "$(KDIR)/Makefile" || { \
+		echo "No kernel headers found. Install the package linux-headers-$$(uname -r)," \
+		     "or linux-headers-amd64 and, if need be, set KDIR." >&2; exit 1; }
+
+print-kdir:
+	@echo $(KDIR)
+
+setup:
+	$(lab)/setup all
+
+demo:
+	$(lab)/demo --modules $(MODULES) --kernel $(KERNEL)
+
+test:
+	$(lab)/run-tests --modules $(MODULES) --kernel $(KERNEL) '$(T)'
+
+lab:
+	$(lab)/setup base
+	$(lab)/l1 --modules $(MODULES) --kernel $(KERNEL) --interactive
+
+bench:
+	tools/bench/run
+
+.PHONY: all modules sparse install clean need-headers print-kdir setup demo test lab bench

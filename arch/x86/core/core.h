@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Prototypes within arch/x86/core, under the name of the file that defines them. */
+#ifndef KEEL_CORE_H
+#define KEEL_CORE_H
+
+#include <asm/keel_vendor.h>
+#include <keel/arch.h>
+#include <keel/exit.h>
+#include <keel/ioctl.h>
+#include <keel/vcpu.h>
+#include <keel/vm.h>
+
+#define X86_RFLAGS_TF BIT64(8)
+#define X86_RFLAGS_IF BIT64(9)
+#define X86_RFLAGS_RF BIT64(16)
+#define X86_RFLAGS_VM BIT64(17)
+#define X86_RFLAGS_FIXED BIT64(1)
+
+/* --- regs.c: the register cache. [vCPU loaded] ----------------------------------------------- */
+
+static inline void keel_regs_need(struct keel_vcpu *vcpu, u32 groups)
+{
+	if (groups & ~vcpu->arch.regs.valid)
+		static_call(keel_regs_load)(vcpu, groups & ~vcpu->arch.regs.valid);
+}
+
+/* The groups are cached and were changed. */
+static inline void keel_regs_dirty(struct keel_vcpu *vcpu, u32 groups)
+{
+	vcpu->arch.regs.valid |= groups;
+	vcpu->arch.regs.dirty |= groups;
+}
+
+static inline u32 keel_gpr32(const struct keel_vcpu *vcpu, unsigned int nr)
+{
+	return vcpu->arch.regs.gpr[nr];
+}
+
+/* EDX:EAX as one number, and back with both upper halves cleared. */
+u64 keel_edx_eax(const struct keel_vcpu *vcpu);
+void keel_edx_eax_set(struct keel_vcpu *vcpu, u64 value);
+
+void keel_regs_reset(struct keel_vcpu *vcpu);
+/* In 64-bit code? CPL? Loads what it needs. */
+bool keel_in_64bit(struct keel_vcpu *vcpu);
+unsigned int keel_cpl(struct keel_vcpu *vcpu);
+void keel_emu_mode(struct keel_vcpu *vcpu, struct emu_mode *mode);
+void keel_special_get(struct keel_vcpu *vcpu, struct regs_special *out);
+/* Return: 0 or -EINVAL, then nothing changed. */
+int keel_special_set(struct keel_vcpu *vcpu, const struct regs_special *in);
+/* A guest's write of a control register: 0, or #GP was queued and -EINVAL. */
+int keel_cr_write(struct keel_vcpu *vcpu, unsigned int nr, u64 value);
+u64 keel_cr_read(struct keel_vcpu *vcpu, unsigned int nr);
+int keel_efer_set(struct keel_vcpu *vcpu, u64 value, u64 allowed);
+/* XSETBV or KVM_SET_XCRS: 0 or -EINVAL. */
+int keel_xcr_set(struct keel_vcpu *vcpu, u32 index, u64 value);
+
+/* --- state.c: KVM_GET/SET_* of register state; rows in ioctls.c ---------------------------------- */
+
+long keel_regs_get(struct keel_call *call);
+long keel_regs_set(struct keel_call *call);
+long keel_sregs_get(struct keel_call *call);
+long keel_sregs_set(struct keel_call *call);
+long keel_sregs2_get(struct keel_call *call);
+long keel_sregs2_set(struct keel_call *call);
+long keel_xcrs_get(struct keel_call *call);
+long keel_xcrs_set(struct keel_call *call);
+long keel_debugregs_get(struct keel_call *call);
+long keel_debugregs_set(struct keel_call *call);
+long keel_mp_state_get(struct keel_call *call);
+long keel_mp_state_set(struct keel_call *call);
+long keel_translate(struct keel_call *call);
+/* kvm_run.s.regs, as kvm_valid_regs and kvm_dirty_regs ask: 0 or -EINVAL. */
+int keel_sync_in(struct keel_vcpu *vcpu);
+void keel_sync_out(struct keel_vcpu *vcpu);
+
+/* --- run.c ----------------------------------------------------------------------------------- */
+
+/* Step over @len bytes: the one place but the emulator's commit where RIP moves after an exit. */
+void keel_skip(struct keel_vcpu *vcpu, unsigned int len);
+
+/* --- exits.c ---------------------------------------------------------------------------------- */
+
+/* Act on the exit; the answer is enum keel_next or a negative errno. [loaded, IRQs on] */
+int keel_exit_handle(struct keel_vcpu *vcpu, enum keel_exit_kind kind);
+
+/* Finish the exit with IRQs off, if it is of the cheap kind: true when the guest may go on. [I] */
+bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind);
+
+/* --- uexit.c: the only writer of kvm_run's exit part ---------------------------------------------- */
+
+enum keel_uexit_pending {
+	KEEL_PENDING_NONE,
+	KEEL_PENDING_IN,	/* port data for RAX */
+	KEEL_PENDING_EMUL,	/* the emulator's effect in flight */
+};
+
+/* Take in what user space did; enum keel_next or errno: KEEL_RESUME when the guest may run. */
+int keel_uexit_complete(struct keel_vcpu *vcpu);
+int keel_uexit_reason(struct keel_vcpu *vcpu, u32 reason);	/* an exit without data: KEEL_USER */
+int keel_uexit_out(struct keel_vcpu *vcpu, u16 port, u8 size, u32 value);
+int keel_uexit_in(struct keel_vcpu *vcpu, u16 port, u8 size, u8 insn_len);
+/* For the emulator: port data of @count elements, one MMIO piece of at most 8 bytes. */
+int keel_uexit_string_io(struct keel_vcpu *vcpu, bool in, u16 port, u8 size, u32 count, const u8 *data);
+int keel_uexit_mmio(struct keel_vcpu *vcpu, gpa_t gpa, bool write, u8 *data, u8 bytes);
+void keel_uexit_take(struct keel_vcpu *vcpu, bool mmio, u8 *data, u32 bytes);
+int keel_uexit_internal(struct keel_vcpu *vcpu, u32 suberror, const u64 *data, unsigned int nr);
+int keel_uexit_emulation(struct keel_vcpu *vcpu, const u8 *bytes, unsigned int nr);
+int keel_uexit_fail_entry(struct keel_vcpu *vcpu, u64 reason);
+
+/* --- emul.c ------------------------------------------------------------------------------------- */
+
+int keel_emul_new(struct keel_vcpu *vcpu);
+void keel_emul_free(struct keel_vcpu *vcpu);
+/* Emulate the instruction at RIP; @gpa: where it touched emulated I/O, or NULL. enum keel_next. */
+int keel_emul_start(struct keel_vcpu *vcpu, const gpa_t *gpa, bool string_io);
+/* Go on after user space has served the effect. */
+int keel_emul_continue(struct keel_vcpu *vcpu);
+/*
+ * Decode the instruction at RIP. Return: KEEL_SKIP with *insn filled; KEEL_RESUME: the guest was
+ * given a fault, or has to run again; KEEL_USER: kvm_run is filled.
+ */
+int keel_emul_decode(struct keel_vcpu *vcpu, struct emu_insn *insn);
+/* Walk the guest's tables. 0 and *gpa; or -EFAULT with walk->error for #PF, -EINVAL without. */
+int keel_walk(struct keel_vcpu *vcpu, gva_t gva, u32 access, struct gwalk *walk, gpa_t *gpa);
+int keel_task_switch(struct keel_vcpu *vcpu, const struct keel_exit *exit);
+
+/* --- inject.c ------------------------------------------------------------------------------------- */
+
+void keel_exception(struct keel_vcpu *vcpu, u8 vector);			/* without error code */
+void keel_exception_error(struct keel_vcpu *vcpu, u8 vector, u32 error);
+void keel_exception_payload(struct keel_vcpu *vcpu, u8 vector, bool has_error, u32 error, u64 payload);
+/* Before entry: choose, arrange, open windows. KEEL_RESUME, or KEEL_USER for a triple fault. [loaded] */
+int keel_events_prepare(struct keel_vcpu *vcpu);
+/* After an exit at which something was in flight. [I] */
+void keel_events_settle(struct keel_vcpu *vcpu);
+bool keel_interrupt_ready(struct keel_vcpu *vcpu);
+long keel_interrupt(struct keel_call *call);
+long keel_nmi(struct keel_call *call);
+long keel_events_get(struct keel_call *call);
+long keel_events_set(struct keel_call *call);
+
+/* --- msr.c ------------------------------------------------------------------------------------------ */
+
+int keel_msr_module_init(void);
+void keel_msr_reset(struct keel_vcpu *vcpu);
+/* MSR_OK and the value, MSR_GP or MSR_UNKNOWN. [loaded] */
+enum msr_verdict keel_msr_get(struct keel_vcpu *vcpu, u32 index, u64 *value, enum msr_by by);
+enum msr_verdict keel_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value, enum msr_by by);
+/* The same for an instruction: true when done, false when #GP is due. */
+bool keel_msr_read_insn(struct keel_vcpu *vcpu, u32 index, u64 *value);
+bool keel_msr_write_insn(struct keel_vcpu *vcpu, u32 index, u64 value);
+long keel_msrs_get(struct keel_call *call);
+long keel_msrs_set(struct keel_call *call);
+long keel_msrs_feature_get(struct keel_call *call);
+long keel_msr_list(struct keel_call *call);
+long keel_msr_feature_list(struct keel_call *call);
+long keel_mce_cap_supported(struct keel_call *call);
+long keel_mce_setup(struct keel_call *call);
+
+/* --- cpuid.c ------------------------------------------------------------------------------------------ */
+
+extern struct cpuid_table keel_cpuid_supported;
+extern struct cpuid_derived keel_cpuid_host;	/* of all that is supported */
+
+int keel_cpuid_module_init(void);
+void keel_cpuid_module_exit(void);
+void keel_cpuid_reset(struct keel_vcpu *vcpu);
+void keel_cpuid_free(struct keel_vcpu *vcpu);
+void keel_cpuid_refresh(struct keel_vcpu *vcpu);	/* CR4, XCR0 or APIC_BASE changed */
+long keel_cpuid_get_supported(struct keel_call *call);
+long keel_cpuid_get_emulated(struct keel_call *call);
+long keel_cpuid_set(struct keel_call *call);
+long keel_cpuid_get(struct keel_call *call);
+u64 keel_xcr0_supported(void);
+
+/* --- tsc.c, clock.c --------------------------------------------------------------------------------------- */
+
+void keel_tsc_vm_init(struct keel_vm *vm);
+u64 keel_tsc_read(struct keel_vcpu *vcpu);
+void keel_tsc_write(struct keel_vcpu *vcpu, u64 value, enum msr_by by);
+void keel_tsc_adjust_write(struct keel_vcpu *vcpu, u64 value, enum msr_by by);
+long keel_tsc_khz_get(struct keel_call *call);
+long keel_tsc_khz_set(struct keel_call *call);
+long keel_clock_get(struct keel_call *call);
+long keel_clock_set(struct keel_call *call);
+
+/* --- debug.c ----------------------------------------------------------------------------------------------- */
+
+u64 keel_dr_read(struct keel_vcpu *vcpu, unsigned int nr);
+/* 0, or -EINVAL when #GP is due. */
+int keel_dr_write(struct keel_vcpu *vcpu, unsigned int nr, u64 value);
+void keel_debug_update(struct keel_vcpu *vcpu);
+void keel_debug_enter(struct keel_vcpu *vcpu);	/* load the guest's breakpoints [I] */
+void keel_debug_leave(struct keel_vcpu *vcpu);	/* and the host's again [I] */
+
+#endif /* KEEL_CORE_H */

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The kernel's side of the instruction emulator: fetches, decodes, and performs the effects it asks
+ * for: guest memory, listeners in the kernel, or a trip to user space.
+ *
+ * Owns: struct keel_emul, the instruction in flight. Does not own: what instructions mean
+ * (pure/decode.c, pure/exec-*.c), guest page tables (pure/gwalk.c). Contexts: vCPU loaded, IRQs on.
+ *
+ * A linear access is translated whole before its first byte moves, so a page fault leaves no trace.
+ * It then goes piece by piece: runs in guest RAM, and at most 8 bytes at a time where there is none.
+ * What remains of it after a trip to user space is in keel_emul, nothing is on the stack.
+ */
+#include "core.h"
+#include "fpu.h"
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#define REP_BATCH 512		/* string iterations before the guest's events are looked at again */
+#define MMIO_PIECE 8		/* bytes of one KVM_EXIT_MMIO */
+
+struct keel_emul {
+	struct emu e;
+	enum emu_status status;		/* the effect in flight */
+	u8 bytes[EMU_INSN_MAX];		/* the instruction, as fetched */
+	u8 nr_bytes;
+	bool translated;		/* gpa[] holds the access in flight */
+	bool waiting;			/* user space has the piece */
+	u8 piece;			/* its bytes */
+	bool hint_valid;
+	gpa_t hint;			/* what the exit said was touched */
+	gpa_t gpa[2];			/* of the access: first and second page */
+	u32 done;			/* bytes of the access performed */
+};
+
+int keel_emul_new(struct keel_vcpu *vcpu)
+{
+	vcpu->arch.emul = kzalloc(sizeof(*vcpu->arch.emul), GFP_KERNEL_ACCOUNT);
+	return vcpu->arch.emul ? 0 : -ENOMEM;
+}
+
+void keel_emul_free(struct keel_vcpu *vcpu)
+{
+	kfree(vcpu->arch.emul);
+}
+
+int keel_walk(struct keel_vcpu *vcpu, gva_t gva, u32 access, struct gwalk *w, gpa_t *gpa)
+{
+	const struct keel_regs *regs = &vcpu->arch.regs;
+	struct gwalk_ctx ctx = {
+		.pse36 = true,
+		.gbpages = cpuid_has(&vcpu->arch.cpuid.derived, CPUID_F_GBPAGES),
+		.pdpte_walk = true,
+	};
+	enum gwalk_status status;
+
+	keel_regs_need(vcpu, KEEL_RG_CR);
+	gwalk_ctx_set(&ctx, regs->cr0, regs->cr3, regs->cr4, regs->efer, regs->rflags,
+		      vcpu->arch.fpu.pkru, vcpu->arch.cpuid.derived.maxphyaddr);
+	gwalk_start(w, &ctx, gva, access);
+	while ((status = gwalk_step(w)) <= GWALK_SETBITS) {
+		u64 value = 0;
+
+		if (status == GWALK_READ) {
+			if (keel_gpa_read(vcpu->vm, w->req.gpa, &value, w->req.size))
+				gwalk_refuse(w);
+			else
+				gwalk_read_done(w, value);
+		} else {
+			u64 old = w->req.old;
+			int ret = keel_gpa_cmpxchg(vcpu->vm, w->req.gpa, &old, w->req.new, w->req.size);
+
+			if (ret < 0)
+				gwalk_refuse(w);
+			else
+				gwalk_set_done(w, ret == 0);
+		}
+	}
+	w->ctx = NULL;
+	if (status == GWALK_DONE) {
+		*gpa = w->out.gpa;
+		return 0;
+	}
+	return status == GWALK_FAULT ? -EFAULT : -EINVAL;
+}
+
+/* Translate, or give the guest the fault. KEEL_SKIP: done. */
+static int translate(struct keel_vcpu *vcpu, u64 linear, u32 access, gpa_t *gpa)
+{
+	struct gwalk walk;
+	int err = keel_walk(vcpu, to_gva(linear), access, &walk, gpa);
+
+	if (!err)
+		return KEEL_SKIP;
+	if (err == -EFAULT)
+		keel_exception_payload(vcpu, EVENT_PF, true, walk.error, linear);
+	else
+		keel_exception_error(vcpu, EVENT_GP, 0);
+	return KEEL_RESUME;
+}
+
+/* --- fetch and decode ---------------------------------------------------------------------------- */
+
+/* Append the instruction bytes up to the end of their page. KEEL_SKIP: some were got. */
+static int fetch_page(struct keel_vcpu *vcpu, const struct emu_mode *mode, struct keel_emul *m)
+{
+	const struct keel_regs *regs = &vcpu->arch.regs;
+	u64 linear = regs->rip + m->nr_bytes;
+	unsigned int n = EMU_INSN_MAX - m->nr_bytes;
+	gpa_t gpa;
+	int next;
+
+	if (mode->cpu != EMU_CPU_LONG)
+		linear = (u32)(linear + regs->seg[REGS_SEG_CS].base);
+	next = translate(vcpu, linear, GWALK_FETCH | (mode->cpl == 3 ? GWALK_USER : 0), &gpa);
+	if (next != KEEL_SKIP)
+		return next;
+	n = min_t(unsigned int, n, KEEL_PAGE_SIZE - gpa_offset(gpa));
+	if (keel_gpa_read(vcpu->vm, gpa, m->bytes + m->nr_bytes, n)) {
+		/* Code outside guest memory cannot be run for it. */
+		return keel_uexit_emulation(vcpu, m->bytes, m->nr_bytes);
+	}
+	m->nr_bytes += n;
+	return KEEL_SKIP;
+}
+
+static int decode_at_rip(struct keel_vcpu *vcpu, struct keel_emul *m, const struct emu_mode *mode,
+			 struct emu_insn *insn)
+{
+	enum emu_decode_status status;
+
+	m->nr_bytes = 0;
+	do {
+		int next = fetch_page(vcpu, mode, m);
+
+		if (next != KEEL_SKIP)
+			return next;
+		status = emu_decode(insn, m->bytes, m->nr_bytes, mode);
+	} while (status == EMU_DECODE_MORE);
+	switch (status) {
+	case EMU_DECODED:
+		return KEEL_SKIP;
+	case EMU_DECODE_GP:
+		keel_exception_error(vcpu, EVENT_GP, 0);
+		return KEEL_RESUME;
+	default:
+		keel_exception(vcpu, EVENT_UD);
+		return KEEL_RESUME;
+	}
+}
+
+int keel_emul_decode(struct keel_vcpu *vcpu, struct emu_insn *insn)
+{
+	struct emu_mode mode;
+
+	keel_emu_mode(vcpu, &mode);
+	return decode_at_rip(vcpu, vcpu->arch.emul, &mode, insn);
+}
+
+/* --- effects --------------------------------------------------------------------------------------- */
+
+static bool is_string(const struct emu_insn *insn)
+{
+	u8 op = insn->opcode;
+
+	return insn->map == EMU_MAP_1 && ((op >= 0xa4 && op <= 0xaf && op != 0xa8 && op != 0xa9) ||
+					  (op >= 0x6c && op <= 0x6f));
+}
+
+/* Find both pages of the access in flight. KEEL_SKIP: found. */
+static int access_translate(struct keel_vcpu *vcpu, struct keel_emul *m, bool write)
+{
+	const struct emu_access *acc = &m->e.acc;
+	u64 linear = gva_raw(acc->addr), last = linear + acc->size - 1;
+	u32 access = write ? GWALK_WRITE : 0;
+	int next;
+
+	if (m->e.mode.cpu != EMU_CPU_LONG)
+		last = (u32)last;
+	if (acc->flags & EMU_ACC_SYSTEM)
+		access |= GWALK_IMPLICIT;
+	else if (m->e.mode.cpl == 3)
+		access |= GWALK_USER;
+
+	/* The CPU translated this very access before it exited: do not do it again. */
+	if (m->hint_valid && gpa_offset(m->hint) == gva_offset(acc->addr))
+		m->gpa[0] = m->hint;
+	else if ((next = translate(vcpu, linear, access, &m->gpa[0])) != KEEL_SKIP)
+		return next;
+	if ((last ^ linear) >> KEEL_PAGE_SHIFT) {
+		next = translate(vcpu, last & ~(KEEL_PAGE_SIZE - 1), access, &m->gpa[1]);
+		if (next != KEEL_SKIP)
+			return next;
+	}
+	m->translated = true;
+	m->done = 0;
+	return KEEL_SKIP;
+}
+
+/* Where byte `done` of the access lies, and how many bytes follow it in that page. */
+static gpa_t access_gpa(const struct keel_emul *m, u32 *left)
+{
+	u32 first = KEEL_PAGE_SIZE - gpa_offset(m->gpa[0]), size = m->e.acc.size;
+
+	if (m->done < first) {
+		*left = min(size, first) - m->done;
+		return gpa_add(m->gpa[0], m->done);
+	}
+	*left = size - m->done;
+	return gpa_add(m->gpa[1], m->done - first);
+}
+
+/* A piece that has no memory behind it. KEEL_SKIP: somebody in the kernel took it. */
+static int access_io(struct keel_vcpu *vcpu, struct keel_emul *m, gpa_t gpa, u8 *data, u32 bytes,
+		     bool write)
+{
+	if (write) {
+		u64 value = 0;
+
+		memcpy(&value, data, bytes);
+		if (keel_iobus_write(vcpu->vm, KEEL_BUS_MMIO, gpa_raw(gpa), bytes, value))
+			return KEEL_SKIP;
+	}
+	m->waiting = true;
+	m->piece = bytes;
+	return keel_uexit_mmio(vcpu, gpa, write, data, bytes);
+}
+
+static int access_move(struct keel_vcpu *vcpu, struct keel_emul *m, bool write)
+{
+	while (m->done < m->e.acc.size) {
+		u8 *data = emu_data(&m->e) + m->done;
+		enum keel_gpa_kind kind;
+		u32 bytes;
+		gpa_t gpa = access_gpa(m, &bytes);
+		int next = KEEL_SKIP;
+
+		kind = keel_gpa_kind(vcpu->vm, gpa);
+		if (kind == KEEL_GPA_NONE || (kind == KEEL_GPA_READONLY && write)) {
+			bytes = min_t(u32, bytes, MMIO_PIECE);
+			next = access_io(vcpu, m, gpa, data, bytes, write);
+			if (next != KEEL_SKIP)
+				return next;
+		} else {
+			int err = write ? keel_gpa_write(vcpu->vm, gpa, data, bytes) :
+					  keel_gpa_read(vcpu->vm, gpa, data, bytes);
+
+			if (err)
+				return err;
+		}
+		m->done += bytes;
+	}
+	return KEEL_SKIP;
+}
+
+/* The store of a locked read-modify-write. Devices know no atomics: there it is a plain write. */
+static int access_cmpxchg(struct keel_vcpu *vcpu, struct keel_emul *m)
+{
+	struct emu_access *acc = &m->e.acc;
+	u64 old = 0, new = 0;
+	int ret;
+
+	if (m->done || keel_gpa_kind(vcpu->vm, m->gpa[0]) != KEEL_GPA_RAM)
+		return access_move(vcpu, m, true);
+	if (acc->size > sizeof(old) || gva_raw(acc->addr) & (acc->size - 1))
+		return keel_uexit_emulation(vcpu, m->bytes, m->nr_bytes);
+	memcpy(&old, acc->expected, acc->size);
+	memcpy(&new, acc->bytes, acc->size);
+	ret = keel_gpa_cmpxchg(vcpu->vm, m->gpa[0], &old, new, acc->size);
+	if (ret < 0)
+		return ret;
+	acc->lost = ret == 1;
+	return KEEL_SKIP;
+}
+
+static int effect_memory(struct keel_vcpu *vcpu, struct keel_emul *m)
+{
+	bool write = m->status != EMU_READ || m->e.acc.flags & EMU_ACC_WRITE_INTENT;
+	int next = KEEL_SKIP;
+
+	if (!m->translated)
+		next = access_translate(vcpu, m, write);
+	if (next == KEEL_SKIP && m->status != EMU_PROBE)
+		next = m->status == EMU_CMPXCHG ? access_cmpxchg(vcpu, m) :
+						  access_move(vcpu, m, m->status == EMU_WRITE);
+	if (next == KEEL_SKIP)
+		m->translated = false;
+	return next;
+}
+
+/* String port I/O: OUTS may have listeners in the kernel, one element at a time. */
+static int effect_port(struct keel_vcpu *vcpu, struct keel_emul *m)
+{
+	const struct emu_port *io = &m->e.io;
+	bool in = m->status == EMU_IN;
+
+	if (!in && io->count == 1) {
+		u64 value = 0;
+
+		memcpy(&value, emu_data(&m->e), io->size);
+		if (keel_iobus_write(vcpu->vm, KEEL_BUS_PIO, io->port, io->size, value))
+			return KEEL_SKIP;
+	}
+	m->waiting = true;
+	return keel_uexit_string_io(vcpu, in, io->port, io->size, io->count, emu_data(&m->e));
+}
+
+/* User space has served the piece. */
+static void effect_served(struct keel_vcpu *vcpu, struct keel_emul *m)
+{
+	m->waiting = false;
+	if (m->status == EMU_IN) {
+		u32 bytes = m->e.io.size * m->e.io.count;
+
+		if (emu_data(&m->e) != vcpu->pio_data)
+			keel_uexit_take(vcpu, false, emu_data(&m->e), bytes);
+		m->status = EMU_AGAIN;
+	} else if (m->status == EMU_OUT) {
+		m->status = EMU_AGAIN;
+	} else {
+		if (m->status == EMU_READ)
+			keel_uexit_take(vcpu, true, emu_data(&m->e) + m->done, m->piece);
+		m->done += m->piece;
+	}
+}
+
+/* --- the loop --------------------------------------------------------------------------------------- */
+
+static void emul_load(struct keel_vcpu *vcpu, struct keel_emul *m)
+{
+	const struct keel_regs *regs = &vcpu->arch.regs;
+	struct emu *e = &m->e;
+	unsigned int i;
+
+	memcpy(e->regs, regs->gpr, sizeof(e->regs));
+	e->rip = regs->rip;
+	e->rflags = regs->rflags;
+	e->cr0 = regs->cr0;
+	e->cr4 = regs->cr4;
+	for (i = 0; i < EMU_SEG_COUNT; i++) {
+		const struct regs_segment *seg = &regs->seg[i];
+
+		e->seg[i] = (struct emu_seg){
+			.selector = seg->selector,
+			.attr = regs_segment_to_vmcb(seg),
+			.limit = seg->limit,
+			.base = seg->base,
+		};
+	}
+	e->bulk = vcpu->pio_data;
+	e->bulk_size = KEEL_PAGE_SIZE;
+	e->xmm_dirty = 0;
+	if (emu_needs_xmm(&e->insn))
+		keel_fpu_xmm_read(vcpu, e->xmm);
+}
+
+static void emul_commit(struct keel_vcpu *vcpu, struct keel_emul *m)
+{
+	struct keel_regs *regs = &vcpu->arch.regs;
+	struct emu *e = &m->e;
+
+	memcpy(regs->gpr, e->regs, sizeof(regs->gpr));
+	regs->rip = e->rip;
+	regs->rflags = e->rflags;
+	keel_regs_dirty(vcpu, KEEL_RG_GPR);
+	if (e->xmm_dirty) {
+		keel_fpu_xmm_write(vcpu, e->xmm, e->xmm_dirty);
+		e->xmm_dirty = 0;
+	}
+}
+
+static int emul_finish(struct keel_vcpu *vcpu, struct keel_emul *m)
+{
+	const struct emu_fault *fault = &m->e.fault;
+	bool trap = m->e.rflags & X86_RFLAGS_TF;
+
+	switch (m->status) {
+	case EMU_DONE:
+		emul_commit(vcpu, m);
+		vcpu->arch.events.shadow = 0;
+		vcpu->stats.emulated++;
+		if (trap)
+			keel_exception_payload(vcpu, EVENT_DB, false, 0, REGS_DR6_BS);
+		return KEEL_RESUME;
+	case EMU_FAULT:
+		keel_exception_payload(vcpu, fault->vector, fault->has_error, fault->error, 0);
+		return KEEL_RESUME;
+	default:
+		return keel_uexit_emulation(vcpu, m->bytes, m->nr_bytes);
+	}
+}
+
+static int emul_loop(struct keel_vcpu *vcpu, struct keel_emul *m)
+{
+	unsigned int left = REP_BATCH;
+	int next;
+
+	for (;;) {
+		m->status = emu_step(&m->e);
+		switch (m->status) {
+		case EMU_READ:
+		case EMU_WRITE:
+		case EMU_CMPXCHG:
+		case EMU_PROBE:
+			next = effect_memory(vcpu, m);
+			break;
+		case EMU_IN:
+		case EMU_OUT:
+			next = effect_port(vcpu, m);
+			break;
+		case EMU_AGAIN:
+			emul_commit(vcpu, m);
+			m->hint_valid = false;
+			if (!--left || READ_ONCE(vcpu->requests) || signal_pending(current))
+				return KEEL_RESUME;
+			next = KEEL_SKIP;
+			break;
+		default:
+			return emul_finish(vcpu, m);
+		}
+		if (next != KEEL_SKIP)
+			return next;
+	}
+}
+
+int keel_emul_continue(struct keel_vcpu *vcpu)
+{
+	struct keel_emul *m = vcpu->arch.emul;
+
+	effect_served(vcpu, m);
+	if (m->status != EMU_AGAIN) {
+		int next = effect_memory(vcpu, m);
+
+		if (next != KEEL_SKIP)
+			return next;
+	}
+	return emul_loop(vcpu, m);
+}
+
+int keel_emul_start(struct keel_vcpu *vcpu, const gpa_t *gpa, bool string_io)
+{
+	struct keel_emul *m = vcpu->arch.emul;
+	int next;
+
+	keel_emu_mode(vcpu, &m->e.mode);
+	next = decode_at_rip(vcpu, m, &m->e.mode, &m->e.insn);
+	if (next != KEEL_SKIP)
+		return next;
+	emul_load(vcpu, m);
+	m->e.string_io = string_io;
+	m->translated = false;
+	m->waiting = false;
+	m->hint_valid = gpa && !is_string(&m->e.insn);
+	if (m->hint_valid)
+		m->hint = *gpa;
+	emu_start(&m->e);
+	return emul_loop(vcpu, m);
+}

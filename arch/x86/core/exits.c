@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What each kind of exit leads to: the common table, and the cheap kinds that need no more than the
+ * guest's registers and are finished with IRQs off.
+ *
+ * Owns: keel_exits[]. Does not own: why the CPU exited (vendor decode), kvm_run (uexit.c).
+ * Contexts: vCPU loaded; handlers with IRQs on, keel_exit_fast() with IRQs off.
+ */
+#include "core.h"
+#include "tdp.h"
+#include <linux/uaccess.h>
+
+/* Hypercalls of the KVM paravirtual interface; none is offered. */
+#define HYPERCALL_ENOSYS 1000
+#define HYPERCALL_EPERM 1
+
+typedef int (*exit_fn)(struct keel_vcpu *vcpu, struct keel_exit *exit);
+
+struct exit_row {
+	exit_fn fn;
+	/*
+	 * Instruction exits: the opcodes that can cause them, so that an instruction another vCPU has
+	 * just rewritten is not stepped over by the wrong length. 0: not an instruction exit.
+	 */
+	u16 key[2];
+	bool operands;		/* the decoded instruction names the general register too */
+	const char *name;
+};
+
+/* --- instructions, also from the fast path ---------------------------------------------------------- */
+
+static void do_cpuid(struct keel_vcpu *vcpu)
+{
+	struct keel_regs *regs = &vcpu->arch.regs;
+	u32 out[4];
+
+	cpuid_execute(&vcpu->arch.cpuid.table, keel_gpr32(vcpu, KEEL_RAX), keel_gpr32(vcpu, KEEL_RCX),
+		      out);
+	regs->gpr[KEEL_RAX] = out[CPUID_REG_EAX];
+	regs->gpr[KEEL_RBX] = out[CPUID_REG_EBX];
+	regs->gpr[KEEL_RCX] = out[CPUID_REG_ECX];
+	regs->gpr[KEEL_RDX] = out[CPUID_REG_EDX];
+	keel_regs_dirty(vcpu, KEEL_RG_GPR);
+}
+
+static bool do_rdmsr(struct keel_vcpu *vcpu)
+{
+	u64 value;
+
+	if (!keel_msr_read_insn(vcpu, keel_gpr32(vcpu, KEEL_RCX), &value))
+		return false;
+	keel_edx_eax_set(vcpu, value);
+	return true;
+}
+
+static bool do_wrmsr(struct keel_vcpu *vcpu)
+{
+	return keel_msr_write_insn(vcpu, keel_gpr32(vcpu, KEEL_RCX), keel_edx_eax(vcpu));
+}
+
+static void do_hypercall(struct keel_vcpu *vcpu)
+{
+	u64 result = -(u64)(keel_cpl(vcpu) ? HYPERCALL_EPERM : HYPERCALL_ENOSYS);
+
+	vcpu->arch.regs.gpr[KEEL_RAX] = keel_in_64bit(vcpu) ? result : (u32)result;
+	keel_regs_dirty(vcpu, KEEL_RG_GPR);
+}
+
+bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
+{
+	unsigned int len = vcpu->arch.insn_len;
+
+	if (!len || vcpu->arch.regs.rflags & X86_RFLAGS_TF)
+		return kind == KEEL_EXIT_NONE;
+	switch (kind) {
+	case KEEL_EXIT_CPUID:
+		do_cpuid(vcpu);
+		break;
+	case KEEL_EXIT_RDMSR:
+		if (!do_rdmsr(vcpu))
+			return false;
+		break;
+	case KEEL_EXIT_WRMSR:
+		if (!do_wrmsr(vcpu))
+			return false;
+		break;
+	case KEEL_EXIT_HYPERCALL:
+		do_hypercall(vcpu);
+		break;
+	case KEEL_EXIT_PAUSE:
+	case KEEL_EXIT_WBINVD:
+	case KEEL_EXIT_NOP:
+		break;
+	case KEEL_EXIT_NONE:
+		return true;
+	default:
+		return false;
+	}
+	keel_skip(vcpu, len);
+	return true;
+}
+
+/* --- handlers ------------------------------------------------------------------------------------------ */
+
+static int exit_resume(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	return KEEL_RESUME;
+}
+
+static int exit_skip(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	return KEEL_SKIP;
+}
+
+/* The machine check stays pending in the CPU's banks; raise it where the host's handler sees it. */
+static int exit_mce(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	asm volatile("int $18");
+	return KEEL_RESUME;
+}
+
+static int exit_fault(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	gpa_t gpa = exit->fault.gpa;
+	long ret = keel_tdp_fault(vcpu, gpa, exit->fault.access);
+
+	vcpu->stats.faults++;
+	if (likely(ret == KEEL_TDP_MAPPED))
+		return KEEL_RESUME;
+	if (ret < 0)
+		return ret;
+	/* An event's delivery, or a walk of the guest's tables, went to a device: nobody can finish that. */
+	if (vcpu->arch.events.exception_injected || vcpu->arch.events.interrupt_injected ||
+	    vcpu->arch.events.nmi_injected) {
+		u64 data[] = { 0, exit->hw_reason, exit->fault.access, gpa_raw(gpa) };
+
+		return keel_uexit_internal(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, data, ARRAY_SIZE(data));
+	}
+	if (exit->fault.access & (KEEL_ACCESS_EXEC | KEEL_ACCESS_TABLE))
+		return keel_uexit_emulation(vcpu, NULL, 0);
+	return keel_emul_start(vcpu, &gpa, false);
+}
+
+static int exit_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	keel_exception_payload(vcpu, exit->exception.vector, exit->exception.has_error,
+			       exit->exception.error_code, exit->exception.payload);
+	return KEEL_RESUME;
+}
+
+static int exit_io(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	u64 rax = vcpu->arch.regs.gpr[KEEL_RAX];
+	u32 value;
+
+	if (exit->io.string)
+		return keel_emul_start(vcpu, NULL, true);
+	if (exit->io.in)
+		return keel_uexit_in(vcpu, exit->io.port, exit->io.size, exit->insn_len);
+	value = rax & BITS64(8 * exit->io.size - 1, 0);
+	if (keel_iobus_write(vcpu->vm, KEEL_BUS_PIO, exit->io.port, exit->io.size, value))
+		return KEEL_SKIP;
+	keel_uexit_out(vcpu, exit->io.port, exit->io.size, value);
+	return KEEL_SKIP_USER;
+}
+
+static int exit_cpuid(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	do_cpuid(vcpu);
+	return KEEL_SKIP;
+}
+
+static int gp_or_skip(struct keel_vcpu *vcpu, bool ok)
+{
+	if (ok)
+		return KEEL_SKIP;
+	keel_exception_error(vcpu, EVENT_GP, 0);
+	return KEEL_RESUME;
+}
+
+static int exit_rdmsr(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	return gp_or_skip(vcpu, do_rdmsr(vcpu));
+}
+
+static int exit_wrmsr(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	return gp_or_skip(vcpu, do_wrmsr(vcpu));
+}
+
+/* The interrupt controllers are in user space, so it is there that the vCPU sleeps. */
+static int exit_hlt(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	keel_uexit_reason(vcpu, KVM_EXIT_HLT);
+	return KEEL_SKIP_USER;
+}
+
+static int exit_hypercall(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	do_hypercall(vcpu);
+	return KEEL_SKIP;
+}
+
+static int exit_cr(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	u64 *gpr = &vcpu->arch.regs.gpr[exit->reg.gpr & 15];
+	bool wide = keel_in_64bit(vcpu);
+	u64 old_cr8 = vcpu->arch.regs.cr8;
+
+	if (!exit->reg.write) {
+		*gpr = wide ? keel_cr_read(vcpu, exit->reg.nr) : (u32)keel_cr_read(vcpu, exit->reg.nr);
+		keel_regs_dirty(vcpu, KEEL_RG_GPR);
+		return KEEL_SKIP;
+	}
+	if (keel_cr_write(vcpu, exit->reg.nr, wide ? *gpr : (u32)*gpr))
+		return KEEL_RESUME;
+	/* The APIC's owner must know when lower-priority interrupts become deliverable. */
+	if (exit->reg.nr == 8 && vcpu->arch.regs.cr8 < old_cr8) {
+		keel_uexit_reason(vcpu, KVM_EXIT_SET_TPR);
+		return KEEL_SKIP_USER;
+	}
+	return KEEL_SKIP;
+}
+
+static int exit_dr(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	u64 *gpr = &vcpu->arch.regs.gpr[exit->reg.gpr & 15];
+	unsigned int nr = exit->reg.nr;
+	bool wide = keel_in_64bit(vcpu);
+
+	if (nr == 4 || nr == 5) {
+		if (keel_cr_read(vcpu, 4) & REGS_CR4_DE) {
+			keel_exception(vcpu, EVENT_UD);
+			return KEEL_RESUME;
+		}
+		nr += 2;
+	}
+	if (keel_dr_read(vcpu, 7) & REGS_DR7_GD) {
+		keel_exception_payload(vcpu, EVENT_DB, false, 0, REGS_DR6_BD);
+		return KEEL_RESUME;
+	}
+	if (exit->reg.write)
+		return gp_or_skip(vcpu, !keel_dr_write(vcpu, nr, wide ? *gpr : (u32)*gpr));
+	*gpr = wide ? keel_dr_read(vcpu, nr) : (u32)keel_dr_read(vcpu, nr);
+	keel_regs_dirty(vcpu, KEEL_RG_GPR);
+	return KEEL_SKIP;
+}
+
+static int exit_xsetbv(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	if (!(keel_cr_read(vcpu, 4) & REGS_CR4_OSXSAVE)) {
+		keel_exception(vcpu, EVENT_UD);
+		return KEEL_RESUME;
+	}
+	return gp_or_skip(vcpu, !keel_cpl(vcpu) &&
+			  !keel_xcr_set(vcpu, keel_gpr32(vcpu, KEEL_RCX), keel_edx_eax(vcpu)));
+}
+
+/* No counters are offered: a plain index reads as #GP, as on a CPU without them. */
+static int exit_rdpmc(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	return gp_or_skip(vcpu, false);
+}
+
+static int exit_invlpg(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	keel_vendor->flush(vcpu, KEEL_FLUSH_GUEST);
+	return KEEL_SKIP;
+}
+
+static int exit_task_switch(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	return keel_task_switch(vcpu, exit);
+}
+
+static int exit_shutdown(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	return keel_uexit_reason(vcpu, KVM_EXIT_SHUTDOWN);
+}
+
+static int exit_ud(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	keel_exception(vcpu, EVENT_UD);
+	return KEEL_RESUME;
+}
+
+static int exit_bad_entry(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	keel_vendor->dump(vcpu);
+	return keel_uexit_fail_entry(vcpu, exit->hw_reason);
+}
+
+static int exit_unknown(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	u64 data[] = { exit->hw_reason, READ_ONCE(vcpu->cpu) };
+
+	return keel_uexit_internal(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, data,
+				   ARRAY_SIZE(data));
+}
+
+#define ROW(kind_, fn_, ...) [kind_] = { .fn = (fn_), .name = #kind_, ##__VA_ARGS__ }
+#define INSN(k1, k2) .key = { (k1), (k2) }
+
+static const struct exit_row keel_exits[KEEL_EXIT_NR] = {
+	ROW(KEEL_EXIT_NONE, exit_resume),
+	ROW(KEEL_EXIT_HOST_IRQ, exit_resume),
+	ROW(KEEL_EXIT_MCE, exit_mce),
+	ROW(KEEL_EXIT_FAULT, exit_fault),
+	ROW(KEEL_EXIT_EXCEPTION, exit_exception),
+	ROW(KEEL_EXIT_IRQ_WINDOW, exit_resume),
+	ROW(KEEL_EXIT_NMI_WINDOW, exit_resume),
+	ROW(KEEL_EXIT_IO, exit_io),
+	ROW(KEEL_EXIT_CPUID, exit_cpuid, INSN(EMU_KEY_CPUID, 0)),
+	ROW(KEEL_EXIT_RDMSR, exit_rdmsr, INSN(EMU_KEY_RDMSR, 0)),
+	ROW(KEEL_EXIT_WRMSR, exit_wrmsr, INSN(EMU_KEY_WRMSR, 0)),
+	ROW(KEEL_EXIT_HLT, exit_hlt, INSN(EMU_KEY_HLT, 0)),
+	ROW(KEEL_EXIT_PAUSE, exit_skip, INSN(EMU_KEY_PAUSE, 0)),
+	ROW(KEEL_EXIT_HYPERCALL, exit_hypercall, INSN(EMU_KEY_GRP7, 0)),
+	ROW(KEEL_EXIT_CR, exit_cr, INSN(EMU_KEY_MOV_R_CR, EMU_KEY_MOV_CR_R), .operands = true),
+	ROW(KEEL_EXIT_DR, exit_dr, INSN(EMU_KEY_MOV_R_DR, EMU_KEY_MOV_DR_R), .operands = true),
+	ROW(KEEL_EXIT_XSETBV, exit_xsetbv, INSN(EMU_KEY_GRP7, 0)),
+	ROW(KEEL_EXIT_WBINVD, exit_skip, INSN(EMU_KEY_WBINVD, EMU_KEY_INVD)),
+	ROW(KEEL_EXIT_NOP, exit_skip, INSN(EMU_KEY_GRP7, 0)),
+	ROW(KEEL_EXIT_RDPMC, exit_rdpmc, INSN(EMU_KEY_RDPMC, 0)),
+	ROW(KEEL_EXIT_INVLPG, exit_invlpg, INSN(EMU_KEY_GRP7, 0)),
+	ROW(KEEL_EXIT_TASK_SWITCH, exit_task_switch),
+	ROW(KEEL_EXIT_SHUTDOWN, exit_shutdown),
+	ROW(KEEL_EXIT_UD, exit_ud),
+	ROW(KEEL_EXIT_BAD_ENTRY, exit_bad_entry),
+	ROW(KEEL_EXIT_UNKNOWN, exit_unknown),
+};
+
+/*
+ * The CPU did not say how long the instruction is, or which registers it names: decode it. KEEL_SKIP
+ * when known; KEEL_RESUME when what is there now is another instruction: the guest runs that.
+ */
+static int exit_decode_insn(struct keel_vcpu *vcpu, const struct exit_row *row, struct keel_exit *exit)
+{
+	struct emu_insn insn;
+	int next = keel_emul_decode(vcpu, &insn);
+	unsigned int key;
+
+	if (next != KEEL_SKIP)
+		return next;
+	key = emu_insn_key(&insn);
+	if (key != row->key[0] && key != row->key[1])
+		return KEEL_RESUME;
+	exit->insn_len = insn.len;
+	if (row->operands) {
+		/* LOCK MOV CR0 is MOV CR8 on AMD CPUs. */
+		if ((insn.prefixes & EMU_PFX_LOCK ? 8 : insn.reg) != exit->reg.nr)
+			return KEEL_RESUME;
+		exit->reg.gpr = insn.rm;
+	}
+	return KEEL_SKIP;
+}
+
+int keel_exit_handle(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
+{
+	struct keel_exit *exit = &vcpu->arch.exit;
+	const struct exit_row *row = &keel_exits[kind];
+	int next;
+
+	exit->kind = kind;
+	exit->insn_len = vcpu->arch.insn_len;
+	static_call(keel_decode)(vcpu, exit);
+	if (row->key[0] && !exit->insn_len) {
+		next = exit_decode_insn(vcpu, row, exit);
+		if (next != KEEL_SKIP)
+			return next;
+	}
+	next = row->fn(vcpu, exit);
+	if (next == KEEL_SKIP || next == KEEL_SKIP_USER) {
+		keel_skip(vcpu, exit->insn_len);
+		next = next == KEEL_SKIP ? KEEL_RESUME : KEEL_USER;
+	}
+	return next;
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Events of a vCPU: queueing faults, choosing what goes in at the next entry, settling what an exit
+ * interrupted, and the API's view of it.
+ *
+ * Owns: arch.events and arch.inflight. Does not own: priority and merging (pure/event.c), how the
+ * hardware is told (vendor). Contexts: vCPU loaded; settle with IRQs off.
+ */
+#include "core.h"
+
+/* The raise itself: exceptions of an instruction the kernel emulated or refused. */
+void keel_exception_payload(struct keel_vcpu *vcpu, u8 vector, bool has_error, u32 error, u64 payload)
+{
+	struct event_exception exc = {
+		.vector = vector,
+		.has_error_code = has_error,
+		.error_code = error,
+		.has_payload = vector == EVENT_PF || vector == EVENT_DB,
+		.payload = payload,
+	};
+
+	/* Real mode pushes no error codes; event_next() leaves it out there. */
+	event_queue_exception(&vcpu->arch.events, &exc);
+}
+
+void keel_exception(struct keel_vcpu *vcpu, u8 vector)
+{
+	keel_exception_payload(vcpu, vector, false, 0, 0);
+}
+
+void keel_exception_error(struct keel_vcpu *vcpu, u8 vector, u32 error)
+{
+	keel_exception_payload(vcpu, vector, true, error, 0);
+}
+
+bool keel_interrupt_ready(struct keel_vcpu *vcpu)
+{
+	return event_interrupt_ready(&vcpu->arch.events, vcpu->arch.regs.rflags & X86_RFLAGS_IF);
+}
+
+static bool events_idle(const struct event_state *e)
+{
+	return !(e->exception_pending | e->exception_injected | e->interrupt_pending |
+		 e->interrupt_injected | e->nmi_pending | e->nmi_injected | e->triple_fault);
+}
+
+int keel_events_prepare(struct keel_vcpu *vcpu)
+{
+	struct event_state *events = &vcpu->arch.events;
+	struct keel_regs *regs = &vcpu->arch.regs;
+	bool requested = READ_ONCE(vcpu->run->request_interrupt_window);
+	struct event_decision decision;
+	struct event_cpu cpu;
+
+	if (likely(events_idle(events) && !requested)) {
+		keel_vendor->window(vcpu, 0);
+		return KEEL_RESUME;
+	}
+	keel_regs_need(vcpu, KEEL_RG_CR | KEEL_RG_SEG);
+	cpu = (struct event_cpu){
+		.rflags_if = regs->rflags & X86_RFLAGS_IF,
+		.protected_mode = regs->cr0 & REGS_CR0_PE,
+		.mode_64bit = keel_in_64bit(vcpu),
+		.interrupt_requested = requested,
+	};
+	event_next(events, &cpu, &decision);
+	if (decision.kind == EVENT_KIND_SHUTDOWN) {
+		events->triple_fault = false;
+		return keel_uexit_reason(vcpu, KVM_EXIT_SHUTDOWN);
+	}
+	if (decision.kind == EVENT_KIND_IMPOSSIBLE) {
+		/* User space injected a vector that this mode does not have. */
+		events->exception_pending = events->exception_injected = false;
+		return keel_uexit_fail_entry(vcpu, 0);
+	}
+	if (decision.has_payload) {
+		keel_regs_need(vcpu, KEEL_RG_DR);
+		event_apply_payload(decision.vector, decision.payload, &regs->cr2, &regs->dr6,
+				    &regs->dr7);
+		keel_regs_dirty(vcpu, KEEL_RG_CR | KEEL_RG_DR);
+	}
+	if (decision.set_rf) {
+		regs->rflags |= X86_RFLAGS_RF;
+		keel_regs_dirty(vcpu, KEEL_RG_GPR);
+	}
+	if (decision.kind != EVENT_KIND_NONE) {
+		keel_vendor->inject(vcpu, &decision);
+		vcpu->arch.inflight = true;
+	}
+	keel_vendor->window(vcpu, (decision.interrupt_window ? KEEL_WINDOW_IRQ : 0) |
+				  (decision.nmi_window ? KEEL_WINDOW_NMI : 0));
+	return KEEL_RESUME;
+}
+
+void keel_event_requeue(struct keel_vcpu *vcpu, const struct event_vectoring *ev)
+{
+	vcpu->arch.vectoring = *ev;
+}
+
+void keel_events_settle(struct keel_vcpu *vcpu)
+{
+	event_after_exit(&vcpu->arch.events, &vcpu->arch.vectoring);
+	vcpu->arch.vectoring.kind = EVENT_KIND_NONE;
+	vcpu->arch.inflight = false;
+}
+
+/* KVM_INTERRUPT: the interrupt controllers are in user space, so the vector comes from there. */
+long keel_interrupt(struct keel_call *call)
+{
+	const struct kvm_interrupt *in = call->arg;
+
+	if (in->irq >= KVM_NR_INTERRUPTS)
+		return -EINVAL;
+	return event_queue_interrupt(&call->vcpu->arch.events, in->irq) ? 0 : -EEXIST;
+}
+
+long keel_nmi(struct keel_call *call)
+{
+	event_queue_nmi(&call->vcpu->arch.events);
+	return 0;
+}
+
+static_assert(sizeof(struct event_user) == sizeof(struct kvm_vcpu_events));
+
+static struct event_user_caps user_caps(const struct keel_vm *vm)
+{
+	return (struct event_user_caps){
+		.payload = vm->arch.exception_payload,
+		.triple_fault = vm->arch.triple_fault_event,
+	};
+}
+
+long keel_events_get(struct keel_call *call)
+{
+	struct keel_vcpu *vcpu = call->vcpu;
+	struct keel_regs *regs = &vcpu->arch.regs;
+	struct event_user_caps caps = user_caps(call->vm);
+
+	if (!caps.payload && vcpu->arch.events.exception_pending) {
+		keel_regs_need(vcpu, KEEL_RG_CR | KEEL_RG_DR);
+		event_flush_payload(&vcpu->arch.events, &regs->cr2, &regs->dr6, &regs->dr7);
+		keel_regs_dirty(vcpu, KEEL_RG_CR | KEEL_RG_DR);
+	}
+	event_export(&vcpu->arch.events, &caps, call->arg);
+	return 0;
+}
+
+long keel_events_set(struct keel_call *call)
+{
+	struct event_user_caps caps = user_caps(call->vm);
+
+	if (!event_import(&call->vcpu->arch.events, &caps, call->arg))
+		return -EINVAL;
+	keel_regs_dirty(call->vcpu, KEEL_RG_GPR); /* the interrupt shadow is committed with it */
+	return 0;
+}

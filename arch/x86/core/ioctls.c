@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The architecture's ioctl and capability rows, and the functions that are a line or two.
+ *
+ * Contexts: task, with the lock the row names. Source: KVM API.
+ */
+#include "core.h"
+#include "fpu.h"
+#include <asm/processor.h>
+#include <asm/tsc.h>
+#include <keel/arch.h>
+
+/* --- VM: addresses that only CPUs without unrestricted guests need -------------------------------- */
+
+static long set_tss_addr(struct keel_call *call)
+{
+	if (call->value > 0xffffffffUL - 3 * PAGE_SIZE)
+		return -EINVAL;
+	call->vm->arch.tss_addr = call->value;
+	return 0;
+}
+
+static long set_identity_map_addr(struct keel_call *call)
+{
+	if (call->vm->nr_vcpus)
+		return -EINVAL;
+	call->vm->arch.identity_addr = *(u64 *)call->arg;
+	return 0;
+}
+
+/* The guest has not enabled a paravirtual clock: none is offered. */
+static long kvmclock_ctrl(struct keel_call *call)
+{
+	return -EINVAL;
+}
+
+static const struct keel_ioctl system_rows[] = {
+	KEEL_IOCTL(KVM_GET_SUPPORTED_CPUID, KEEL_LOCK_NONE, KEEL_ARG_USER, keel_cpuid_get_supported, "cpuid"),
+	KEEL_IOCTL(KVM_GET_EMULATED_CPUID, KEEL_LOCK_NONE, KEEL_ARG_USER, keel_cpuid_get_emulated, "cpuid"),
+	KEEL_IOCTL(KVM_GET_MSR_INDEX_LIST, KEEL_LOCK_NONE, KEEL_ARG_USER, keel_msr_list, "msr_list"),
+	KEEL_IOCTL(KVM_GET_MSR_FEATURE_INDEX_LIST, KEEL_LOCK_NONE, KEEL_ARG_USER, keel_msr_feature_list, "msr_list"),
+	KEEL_IOCTL(KVM_GET_MSRS, KEEL_LOCK_NONE, KEEL_ARG_USER, keel_msrs_feature_get, "msr_list"),
+	KEEL_IOCTL(KVM_X86_GET_MCE_CAP_SUPPORTED, KEEL_LOCK_NONE, KEEL_ARG_OUT, keel_mce_cap_supported, "abi_fd"),
+};
+
+static const struct keel_ioctl vm_rows[] = {
+	KEEL_IOCTL(KVM_SET_TSS_ADDR, KEEL_LOCK_VM, KEEL_ARG_VALUE, set_tss_addr, "abi_fd"),
+	KEEL_IOCTL(KVM_SET_IDENTITY_MAP_ADDR, KEEL_LOCK_VM, KEEL_ARG_IN, set_identity_map_addr, "abi_fd"),
+	KEEL_IOCTL(KVM_GET_CLOCK, KEEL_LOCK_VM, KEEL_ARG_OUT, keel_clock_get, "abi_fd"),
+	KEEL_IOCTL(KVM_SET_CLOCK, KEEL_LOCK_VM, KEEL_ARG_IN, keel_clock_set, "abi_fd"),
+};
+
+static const struct keel_ioctl vcpu_rows[] = {
+	KEEL_IOCTL(KVM_GET_REGS, KEEL_LOCK_LOADED, KEEL_ARG_OUT, keel_regs_get, "vcpu_regs"),
+	KEEL_IOCTL(KVM_SET_REGS, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_regs_set, "vcpu_regs"),
+	KEEL_IOCTL(KVM_GET_SREGS, KEEL_LOCK_LOADED, KEEL_ARG_OUT, keel_sregs_get, "vcpu_regs"),
+	KEEL_IOCTL(KVM_SET_SREGS, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_sregs_set, "vcpu_regs"),
+	KEEL_IOCTL(KVM_GET_SREGS2, KEEL_LOCK_LOADED, KEEL_ARG_OUT, keel_sregs2_get, "vcpu_regs"),
+	KEEL_IOCTL(KVM_SET_SREGS2, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_sregs2_set, "vcpu_regs"),
+	KEEL_IOCTL(KVM_GET_MSRS, KEEL_LOCK_LOADED, KEEL_ARG_USER, keel_msrs_get, "msr_list"),
+	KEEL_IOCTL(KVM_SET_MSRS, KEEL_LOCK_LOADED, KEEL_ARG_USER, keel_msrs_set, "msr_list"),
+	KEEL_IOCTL(KVM_SET_CPUID2, KEEL_LOCK_LOADED, KEEL_ARG_USER, keel_cpuid_set, "cpuid"),
+	KEEL_IOCTL(KVM_GET_CPUID2, KEEL_LOCK_LOADED, KEEL_ARG_USER, keel_cpuid_get, "cpuid"),
+	KEEL_IOCTL(KVM_GET_FPU, KEEL_LOCK_LOADED, KEEL_ARG_OUT, keel_fpu_get, "vcpu_regs"),
+	KEEL_IOCTL(KVM_SET_FPU, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_fpu_set, "vcpu_regs"),
+	KEEL_IOCTL(KVM_GET_XSAVE, KEEL_LOCK_LOADED, KEEL_ARG_OUT, keel_xsave_get, "vcpu_regs"),
+	KEEL_IOCTL(KVM_SET_XSAVE, KEEL_LOCK_LOADED, KEEL_ARG_USER, keel_xsave_set, "vcpu_regs"),
+	KEEL_IOCTL(KVM_GET_XSAVE2, KEEL_LOCK_LOADED, KEEL_ARG_USER, keel_xsave2_get, "vcpu_regs"),
+	KEEL_IOCTL(KVM_GET_XCRS, KEEL_LOCK_LOADED, KEEL_ARG_OUT, keel_xcrs_get, "vcpu_regs"),
+	KEEL_IOCTL(KVM_SET_XCRS, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_xcrs_set, "vcpu_regs"),
+	KEEL_IOCTL(KVM_GET_DEBUGREGS, KEEL_LOCK_LOADED, KEEL_ARG_OUT, keel_debugregs_get, "vcpu_regs"),
+	KEEL_IOCTL(KVM_SET_DEBUGREGS, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_debugregs_set, "vcpu_regs"),
+	KEEL_IOCTL(KVM_GET_MP_STATE, KEEL_LOCK_LOADED, KEEL_ARG_OUT, keel_mp_state_get, "vcpu_regs"),
+	KEEL_IOCTL(KVM_SET_MP_STATE, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_mp_state_set, "vcpu_regs"),
+	KEEL_IOCTL(KVM_GET_VCPU_EVENTS, KEEL_LOCK_LOADED, KEEL_ARG_OUT, keel_events_get, "vcpu_regs"),
+	KEEL_IOCTL(KVM_SET_VCPU_EVENTS, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_events_set, "vcpu_regs"),
+	KEEL_IOCTL(KVM_INTERRUPT, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_interrupt, "run_exits"),
+	KEEL_IOCTL(KVM_NMI, KEEL_LOCK_LOADED, KEEL_ARG_NONE, keel_nmi, "run_exits"),
+	KEEL_IOCTL(KVM_TRANSLATE, KEEL_LOCK_LOADED, KEEL_ARG_INOUT, keel_translate, "vcpu_regs"),
+	KEEL_IOCTL(KVM_X86_SETUP_MCE, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_mce_setup, "abi_fd"),
+	KEEL_IOCTL(KVM_GET_TSC_KHZ, KEEL_LOCK_LOADED, KEEL_ARG_NONE, keel_tsc_khz_get, "abi_fd"),
+	KEEL_IOCTL(KVM_SET_TSC_KHZ, KEEL_LOCK_LOADED, KEEL_ARG_VALUE, keel_tsc_khz_set, "abi_fd"),
+	KEEL_IOCTL(KVM_KVMCLOCK_CTRL, KEEL_LOCK_LOADED, KEEL_ARG_NONE, kvmclock_ctrl, "abi_fd"),
+};
+
+const struct keel_ioctl_table keel_arch_system_ioctls = { system_rows, ARRAY_SIZE(system_rows) };
+const struct keel_ioctl_table keel_arch_vm_ioctls = { vm_rows, ARRAY_SIZE(vm_rows) };
+const struct keel_ioctl_table keel_arch_vcpu_ioctls = { vcpu_rows, ARRAY_SIZE(vcpu_rows) };
+
+/* --- capabilities ------------------------------------------------------------------------------------ */
+
+static int has_xsave(const struct keel_vm *vm)
+{
+	return boot_cpu_has(X86_FEATURE_XSAVE);
+}
+
+static int xsave2_size(const struct keel_vm *vm)
+{
+	return keel_fpu_xsave2_size();
+}
+
+static int enable_exception_payload(struct keel_vm *vm, const u64 *args)
+{
+	vm->arch.exception_payload = args[0];
+	return 0;
+}
+
+static int enable_triple_fault_event(struct keel_vm *vm, const u64 *args)
+{
+	vm->arch.triple_fault_event = args[0];
+	return 0;
+}
+
+#define CLOCK_FLAGS (KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
+#define QUIRKS KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT
+
+static int disable_quirks(struct keel_vm *vm, const u64 *args)
+{
+	vm->arch.disabled_quirks = args[0];
+	return 0;
+}
+
+const struct keel_cap keel_arch_caps[] = {
+	{ .nr = KVM_CAP_HLT, .value = 1 },
+	{ .nr = KVM_CAP_SET_TSS_ADDR, .value = 1 },
+	{ .nr = KVM_CAP_EXT_CPUID, .value = 1 },
+	{ .nr = KVM_CAP_NOP_IO_DELAY, .value = 1 },
+	{ .nr = KVM_CAP_MP_STATE, .value = 1 },
+	{ .nr = KVM_CAP_USER_NMI, .value = 1 },
+	/*
+	 * QEMU asks for the next three at start-up whatever it uses of them. Without an in-kernel
+	 * interrupt chip, which is the only way so far, their requests are errors by definition.
+	 */
+	{ .nr = KVM_CAP_IRQ_ROUTING, .value = 4096 },
+	{ .nr = KVM_CAP_SIGNAL_MSI, .value = 1 },
+	{ .nr = KVM_CAP_X86_ROBUST_SINGLESTEP, .value = 1 },
+	{ .nr = KVM_CAP_MCE, .value = MSR_MCE_BANKS },
+	{ .nr = KVM_CAP_SET_IDENTITY_MAP_ADDR, .value = 1 },
+	{ .nr = KVM_CAP_ADJUST_CLOCK, .value = CLOCK_FLAGS },
+	{ .nr = KVM_CAP_VCPU_EVENTS, .value = 1 },
+	{ .nr = KVM_CAP_DEBUGREGS, .value = 1 },
+	{ .nr = KVM_CAP_XSAVE, .check = has_xsave },
+	{ .nr = KVM_CAP_XCRS, .check = has_xsave },
+	{ .nr = KVM_CAP_XSAVE2, .check = xsave2_size },
+	{ .nr = KVM_CAP_GET_TSC_KHZ, .value = 1 },
+	{ .nr = KVM_CAP_SYNC_REGS, .value = KVM_SYNC_X86_VALID_FIELDS },
+	{ .nr = KVM_CAP_EXT_EMUL_CPUID, .value = 1 },
+	{ .nr = KVM_CAP_GET_MSR_FEATURES, .value = 1 },
+	{ .nr = KVM_CAP_SREGS2, .value = 1 },
+	{ .nr = KVM_CAP_EXCEPTION_PAYLOAD, .value = 1, .enable = enable_exception_payload, .args0_mask = 1 },
+	{ .nr = KVM_CAP_X86_TRIPLE_FAULT_EVENT, .value = 1, .enable = enable_triple_fault_event, .args0_mask = 1 },
+	{ .nr = KVM_CAP_DISABLE_QUIRKS, .enable = disable_quirks, .args0_mask = QUIRKS, .value = 1 },
+	{ .nr = KVM_CAP_DISABLE_QUIRKS2, .enable = disable_quirks, .args0_mask = QUIRKS, .value = QUIRKS },
+};
+
+const unsigned int keel_arch_nr_caps = ARRAY_SIZE(keel_arch_caps);

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM_RUN: the loop around the guest, one page of it.
+ *
+ * Owns: the order of steps around an entry. Does not own: any of the steps. Contexts: task, vCPU
+ * loaded; IRQs off between arm and disarm.
+ *
+ * Finish what user space was asked for; then, until somebody wants user space: serve requests, put events
+ * in, commit registers and controls, IRQs off, last check, enter, and, with IRQs still off, finish the
+ * cheap exits and enter again at once.
+ */
+#include "core.h"
+#include "fpu.h"
+#include "tdp.h"
+#include <keel/host.h>
+#include <linux/sched/signal.h>
+
+DEFINE_STATIC_CALL_NULL(keel_enter, *(void (*)(struct keel_vcpu *))NULL);
+DEFINE_STATIC_CALL_NULL(keel_after_exit, *(enum keel_exit_kind (*)(struct keel_vcpu *))NULL);
+DEFINE_STATIC_CALL_NULL(keel_regs_commit, *(void (*)(struct keel_vcpu *))NULL);
+DEFINE_STATIC_CALL_NULL(keel_regs_load, *(void (*)(struct keel_vcpu *, u32))NULL);
+DEFINE_STATIC_CALL_NULL(keel_decode, *(void (*)(struct keel_vcpu *, struct keel_exit *))NULL);
+
+void keel_skip(struct keel_vcpu *vcpu, unsigned int len)
+{
+	struct keel_regs *regs = &vcpu->arch.regs;
+
+	u64 rip = regs->rip + len;
+
+	if (unlikely((rip ^ regs->rip) >> 32) && !keel_in_64bit(vcpu))
+		rip = (u32)rip;
+	regs->rip = rip;
+	vcpu->arch.events.shadow = 0;
+	keel_regs_dirty(vcpu, KEEL_RG_GPR);
+	regs->rflags &= ~X86_RFLAGS_RF;
+	if (unlikely(regs->rflags & X86_RFLAGS_TF))
+		keel_exception_payload(vcpu, EVENT_DB, false, 0, REGS_DR6_BS);
+}
+
+/* Take and serve all requests: KEEL_RESUME, or -EIO when the VM was stopped for good. */
+static int serve_requests(struct keel_vcpu *vcpu)
+{
+	unsigned long requests;
+
+	if (likely(!READ_ONCE(vcpu->requests)))
+		return KEEL_RESUME;
+	requests = xchg(&vcpu->requests, 0);
+	if (requests & KEEL_REQ_POISON) {
+		set_bit(__ffs(KEEL_REQ_POISON), &vcpu->requests);
+		return -EIO;
+	}
+	if (requests & KEEL_REQ_TLB_FLUSH)
+		keel_vendor->flush(vcpu, KEEL_FLUSH_NESTED);
+	return KEEL_RESUME;
+}
+
+/* Enter, and stay in the guest as long as exits are cheap. The answer is the exit left to handle. */
+static enum keel_exit_kind guest_run(struct keel_vcpu *vcpu)
+{
+	struct keel_vcpu_arch *arch = &vcpu->arch;
+	enum keel_exit_kind kind;
+
+	keel_host_guest_enter();
+	if (unlikely(arch->debug_active))
+		keel_debug_enter(vcpu);
+	do {
+		static_call(keel_enter)(vcpu);
+		kind = static_call(keel_after_exit)(vcpu);
+		vcpu->stats.exits++;
+		if (unlikely(arch->inflight | arch->vectoring.kind)) {
+			keel_events_settle(vcpu);
+			break;
+		}
+		if (!keel_exit_fast(vcpu, kind))
+			break;
+		kind = KEEL_EXIT_NONE;
+	} while (!(READ_ONCE(vcpu->requests) | (arch->regs.dirty & ~KEEL_RG_GPR) | arch->controls_stale) &&
+		 !xfer_to_guest_mode_work_pending());
+	if (unlikely(arch->debug_active))
+		keel_debug_leave(vcpu);
+	keel_host_guest_exit();
+	return kind;
+}
+
+/* One stay in the guest: the exit's kind, or KEEL_EXIT_NONE with *@next telling to leave. */
+static enum keel_exit_kind guest_visit(struct keel_vcpu *vcpu, int *next)
+{
+	enum keel_exit_kind kind;
+
+	preempt_disable();
+	if (unlikely(vcpu->arch.controls_stale)) {
+		vcpu->arch.controls_stale = false;
+		keel_vendor->controls_sync(vcpu);
+	}
+	static_call(keel_regs_commit)(vcpu);
+	local_irq_disable();
+	if (unlikely(keel_vcpu_arm(vcpu) || xfer_to_guest_mode_work_pending())) {
+		keel_vcpu_disarm(vcpu);
+		local_irq_enable();
+		if (vcpu->arch.inflight) {
+			keel_vendor->cancel(vcpu);
+			vcpu->arch.inflight = false;
+		}
+		preempt_enable();
+		*next = keel_host_entry_work() ? -EINTR : KEEL_RESUME;
+		return KEEL_EXIT_NONE;
+	}
+	keel_fpu_enter(vcpu);
+	kind = guest_run(vcpu);
+	keel_fpu_leave(vcpu);
+	keel_vcpu_disarm(vcpu);
+	local_irq_enable();
+	preempt_enable();
+	*next = KEEL_RESUME;
+	return kind;
+}
+
+/* Somebody in user space waits for this moment to inject an interrupt. */
+static bool window_is_open(struct keel_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->run->request_interrupt_window) && keel_interrupt_ready(vcpu);
+}
+
+static int run_loop(struct keel_vcpu *vcpu)
+{
+	int next;
+
+	for (;;) {
+		enum keel_exit_kind kind;
+
+		next = serve_requests(vcpu);
+		if (next != KEEL_RESUME)
+			return next;
+		if (window_is_open(vcpu))
+			return keel_uexit_reason(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
+		next = keel_events_prepare(vcpu);
+		if (next != KEEL_RESUME)
+			return next;
+		kind = guest_visit(vcpu, &next);
+		if (kind != KEEL_EXIT_NONE)
+			next = keel_exit_handle(vcpu, kind);
+		if (next != KEEL_RESUME)
+			return next;
+	}
+}
+
+/* What kvm_run tells at every return. */
+static void run_out(struct keel_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	keel_regs_need(vcpu, KEEL_RG_CR);
+	run->if_flag = !!(vcpu->arch.regs.rflags & X86_RFLAGS_IF);
+	run->ready_for_interrupt_injection = keel_interrupt_ready(vcpu);
+	run->cr8 = vcpu->arch.regs.cr8;
+	run->apic_base = vcpu->arch.apic_base;
+	run->flags = 0;
+	keel_sync_out(vcpu);
+}
+
+static int run_in(struct keel_vcpu *vcpu)
+{
+	u64 cr8 = READ_ONCE(vcpu->run->cr8);
+	int err = keel_sync_in(vcpu);
+
+	if (err)
+		return err;
+	if (READ_ONCE(vcpu->vm->poison))
+		return -EIO;
+	keel_regs_need(vcpu, KEEL_RG_CR);
+	if (cr8 != vcpu->arch.regs.cr8) {
+		if (regs_check_cr8(cr8) != REGS_OK)
+			return -EINVAL;
+		vcpu->arch.regs.cr8 = cr8;
+		keel_regs_dirty(vcpu, KEEL_RG_CR);
+	}
+	return 0;
+}
+
+static int run_guest(struct keel_vcpu *vcpu)
+{
+	bool leave = READ_ONCE(vcpu->run->immediate_exit);
+	int next;
+
+	if (leave && !vcpu->arch.uexit.pending)
+		return -EINTR;
+	keel_fpu_load(vcpu);
+	next = keel_uexit_complete(vcpu);
+	if (next == KEEL_RESUME)
+		next = leave ? -EINTR : run_loop(vcpu);
+	keel_fpu_put(vcpu);
+	return next;
+}
+
+long keel_arch_run(struct keel_vcpu *vcpu)
+{
+	sigset_t old;
+	int next;
+
+	if (vcpu->sigset_active)
+		sigprocmask(SIG_SETMASK, &vcpu->sigset, &old);
+	next = run_in(vcpu);
+	if (!next)
+		next = run_guest(vcpu);
+	if (next == -EINTR)
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+	vcpu->stats.user_exits++;
+	run_out(vcpu);
+	if (vcpu->sigset_active)
+		sigprocmask(SIG_SETMASK, &old, NULL);
+	return next;
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Nested page faults: look the frame up, find its host page, install it.
+ *
+ * Owns the fault path and each vCPU's stock of table pages. Does not own the look-ups (virt/slots.c,
+ * virt/pfn.c) nor the table (tdp.c, pure/radix.c). Runs in the vCPU's thread, may sleep, and holds
+ * mmu_lock only to install. Source: "Nested Paging" (AMD64 APM volume 2), "The Extended Page
+ * Table Mechanism" (Intel SDM volume 3).
+ *
+ * Order, and why each step is where it is:
+ *  1. generation (acquire), 2. slot, under RCU, its geometry copied: a change of slots publishes
+ *     the new set first and raises generation after, both under mmu_lock. If generation is
+ *     still the same when we hold mmu_lock, no slot object was unpublished since step 1, so the
+ *     slot found is still published, stays so while we hold the lock, and may be touched.
+ *  3. notifier sequence, 4. host page, with a reference: see virt/notifier.c for why the check in
+ *     step 6 makes the page current. The whole range that gets mapped is checked: a large leaf
+ *     covers host addresses beside the one that faulted, and so do the neighbours.
+ *  5. table pages are allocated, because step 6 cannot.
+ *  6. mmu_lock: both checks; mark dirty (page and log); install; flush and free if something was
+ *     replaced. Until the lock is dropped, invalidations and slot changes wait; after that
+ *     they find the leaf.
+ *  7. the references go: from now on the notifier alone keeps leaf and page together.
+ *
+ * Write access to a leaf that has lost it to the dirty log alone is given back without steps 3 to
+ * 5 (fast_write()). The leaf carries RADIX_HOST_WRITE: the host's mapping was writable when it was
+ * installed. That is still so while the leaf is present and mmu_lock is held, because the host takes
+ * write permission away only after invalidate_range_start returned, which removes the leaf under
+ * mmu_lock; an invalidation that has only begun will remove it after us. The page was marked dirty
+ * when the leaf was installed, whether or not it had RADIX_W.
+ *
+ * A failed check starts over a few times, then the guest is entered to fault again, so that
+ * signals and other work get their turn: no loop depends on what the host or user space does.
+ */
+#include "tdp.h"
+#include <asm/keel_vendor.h>
+#include <keel/arch.h>
+#include <keel/exit.h>
+#include <keel/mem.h>
+#include <keel/vcpu.h>
+#include <keel/vm.h>
+#include <linux/gfp.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+
+#define TDP_TRIES 4
+
+/* A fault under way. */
+struct tdp_fault {
+	struct keel_slot *slot;		/* to be touched only once generation was checked under mmu_lock */
+	struct slot_geo geo;		/* of it */
+	gfn_t gfn;
+	u64 generation;
+	u64 seq;
+	bool write;
+	struct keel_pfn host;
+};
+
+static int cache_fill(struct radix_cache *cache)
+{
+	void *page;
+
+	while (cache->nr < RADIX_CACHE_PAGES) {
+		page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		if (!page)
+			return -ENOMEM;
+		cache->page[cache->nr++] = page;
+	}
+	return 0;
+}
+
+void keel_tdp_cache_free(struct keel_vcpu *vcpu)
+{
+	struct radix_cache *cache = &vcpu->arch.cache.pages;
+
+	while (cache->nr)
+		free_page((unsigned long)cache->page[--cache->nr]);
+}
+
+/* Give back write permission that only the dirty log took. Return: whether the guest can write now. */
+static bool fast_write(struct keel_vm *vm, const struct tdp_fault *fault)
+{
+	enum radix_result result = RADIX_INVAL;
+
+	spin_lock(&vm->mmu_lock);
+	if (vm->slots.generation == fault->generation)
+		result = radix_make_writable(&vm->arch.tdp.tree, fault->gfn);
+	if (result == RADIX_RELAXED)
+		keel_dirty_mark(fault->slot, fault->gfn);
+	spin_unlock(&vm->mmu_lock);
+	return result == RADIX_RELAXED || result == RADIX_SAME;
+}
+
+/* Does the answer of keel_pfn_get() still hold? Trims the neighbours when only they do not. */
+static bool still_valid(struct keel_vm *vm, struct tdp_fault *fault, unsigned int *nr)
+{
+	u64 span = radix_span(fault->host.level);
+	u64 hva = slotgeo_hva(&fault->geo, to_gfn(gfn_raw(fault->gfn) & ~(span - 1)));
+
+	if (vm->slots.generation != fault->generation)
+		return false;
+	*nr = fault->host.nr;
+	if (!keel_notify_retry(vm, fault->seq, hva, hva + (max_t(u64, span, *nr) << PAGE_SHIFT)))
+		return true;
+	if (*nr == 1)
+		return false;
+	*nr = 1;
+	return !keel_notify_retry(vm, fault->seq, hva, hva + PAGE_SIZE);
+}
+
+/* The frames after the faulting one, where nothing is mapped yet. */
+static void install_around(struct radix_tree *tree, struct radix_cache *cache,
+			   const struct tdp_fault *fault, unsigned int nr, bool logging)
+{
+	const struct keel_pfn *host = &fault->host;
+	u64 pa[KEEL_AROUND_MAX], ro = host->writable && !logging ? 0 : RADIX_RUN_RO;
+	unsigned int i, made;
+
+	for (i = 1; i < nr; i++)
+		pa[i - 1] = host->pfn[i] << PAGE_SHIFT | ro;
+	/* Best effort: what does not fit is left to its own fault. */
+	radix_map_run(tree, gfn_add(fault->gfn, 1), pa, nr - 1, RADIX_RWX, RADIX_WB,
+		      host->writable ? RADIX_HOST_WRITE : 0, cache, &made);
+}
+
+static enum radix_result install_one(struct radix_tree *tree, struct radix_cache *cache,
+				     const struct tdp_fault *fault, unsigned int level,
+				     unsigned int access, struct radix_gather *g)
+{
+	const struct keel_pfn *host = &fault->host;
+	u64 align = radix_span(level) - 1, flags = RADIX_ACCESSED;
+
+	if (fault->write)
+		flags |= RADIX_DIRTY;
+	if (host->writable)
+		flags |= RADIX_HOST_WRITE;
+	if (!host->page[0])
+		flags |= RADIX_SPECIAL;
+	if (host->device)
+		flags |= RADIX_PLAIN;
+	return radix_map(tree, to_gfn(gfn_raw(fault->gfn) & ~align), level,
+			 (host->pfn[0] & ~align) << PAGE_SHIFT, access,
+			 host->device ? RADIX_UC : RADIX_WB, flags, cache, g);
+}
+
+/* mmu_lock is held and still_valid() said yes. Return: 0, -EAGAIN for more table pages, -EFAULT. */
+static int install(struct keel_vcpu *vcpu, struct tdp_fault *fault, unsigned int nr)
+{
+	struct radix_tree *tree = &vcpu->vm->arch.tdp.tree;
+	struct radix_cache *cache = &vcpu->arch.cache.pages;
+	bool logging = fault->geo.flags & SLOTGEO_LOG_DIRTY;
+	unsigned int access = RADIX_R | RADIX_X, level = fault->host.level;
+	enum radix_result result;
+	struct radix_gather g;
+
+	if (fault->host.writable && (fault->write || !logging))
+		access |= RADIX_W;
+	radix_gather_init(&g, NULL, 0);
+	keel_pfn_dirty(&fault->host, nr);
+	if (fault->write)
+		keel_dirty_mark(fault->slot, fault->gfn);
+	do {
+		result = install_one(tree, cache, fault, level, access, &g);
+		/* Tables of tables in the way: keep them and use the next smaller size. */
+	} while (result == RADIX_DEEP && --level);
+	if (nr > 1 && level == RADIX_LEVEL_4K && result < RADIX_NOMEM)
+		install_around(tree, cache, fault, nr, logging);
+	keel_tdp_settle(vcpu->vm, &g);
+	if (result == RADIX_INVAL)
+		/* A host frame beyond what the nested format can name. */
+		return -EFAULT;
+	return result == RADIX_NOMEM ? -EAGAIN : 0;
+}
+
+/* The slot behind the frame, if it allows the access. */
+static bool find_slot(struct keel_vm *vm, struct tdp_fault *fault)
+{
+	/* Pairs with the release in slots_commit(): see step 1. */
+	fault->generation = smp_load_acquire(&vm->slots.generation);
+	rcu_read_lock();
+	fault->slot = keel_slot_find(vm, fault->gfn);
+	if (fault->slot)
+		fault->geo = fault->slot->geo;
+	rcu_read_unlock();
+	return fault->slot && !(fault->write && (fault->geo.flags & SLOTGEO_READONLY));
+}
+
+/* Steps 3 to 7. Return: 0, -EAGAIN to start over, or a final errno. */
+static int map_host(struct keel_vcpu *vcpu, struct tdp_fault *fault)
+{
+	struct keel_vm *vm = vcpu->vm;
+	unsigned int nr;
+	int ret;
+
+	fault->seq = keel_notify_begin(vm);
+	ret = keel_pfn_get(&fault->geo, fault->gfn, fault->write, &fault->host);
+	if (ret)
+		return ret;
+	if (fault->host.level == RADIX_LEVEL_1G && !keel_host_caps.huge_1g)
+		fault->host.level = RADIX_LEVEL_2M;
+	ret = cache_fill(&vcpu->arch.cache.pages);
+	if (!ret) {
+		spin_lock(&vm->mmu_lock);
+		ret = still_valid(vm, fault, &nr) ? install(vcpu, fault, nr) : -EAGAIN;
+		spin_unlock(&vm->mmu_lock);
+	}
+	keel_pfn_put(&fault->host, !ret);
+	return ret;
+}
+
+/* The page is lost to a memory error: tell the thread, as if it had touched the page itself. */
+static void report_poison(const struct tdp_fault *fault)
+{
+	send_sig_mceerr(BUS_MCEERR_AR, (void __user *)slotgeo_hva(&fault->geo, fault->gfn),
+			PAGE_SHIFT, current);
+}
+
+long keel_tdp_fault(struct keel_vcpu *vcpu, gpa_t gpa, u8 access)
+{
+	struct tdp_fault fault;
+	unsigned int tries;
+	int ret;
+
+	fault.gfn = gpa_gfn(gpa);
+	fault.write = access & KEEL_ACCESS_WRITE;
+	for (tries = 0; tries < TDP_TRIES; tries++) {
+		if (!find_slot(vcpu->vm, &fault))
+			return KEEL_TDP_MMIO;
+		if (fault.write && fast_write(vcpu->vm, &fault))
+			return KEEL_TDP_MAPPED;
+		ret = map_host(vcpu, &fault);
+		if (ret == -EHWPOISON) {
+			report_poison(&fault);
+			break;
+		}
+		if (ret != -EAGAIN)
+			return ret ? ret : KEEL_TDP_MAPPED;
+		if (signal_pending(current))
+			break;
+		cond_resched();
+	}
+	return KEEL_TDP_MAPPED;
+}

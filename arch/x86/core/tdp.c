@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The nested page table of a VM: one radix tree (pure/radix.c) per VM, shared by its vCPUs.
+ *
+ * Owns the tree's life, the range operations that virt/ asks for, and the order "flush, then free" of table
+ * pages. Does not own faults (tdp-fault.c), slots or notifiers (virt/). The range operations run
+ * under mmu_lock in any task, perhaps under page-table locks: they sleep only when told they may.
+ *
+ * Translations are flushed before mmu_lock is released whenever something was removed: whoever
+ * takes the lock next and finds a frame not mapped may rely on no CPU reaching it any more.
+ */
+#include "tdp.h"
+#include <asm/keel_vendor.h>
+#include <keel/arch.h>
+#include <keel/vcpu.h>
+#include <keel/vm.h>
+#include <linux/gfp.h>
+#include <linux/mem_encrypt.h>
+#include <linux/pgtable.h>
+#include <linux/sched.h>
+
+/* Entries visited between two looks at whether somebody waits for the CPU or for mmu_lock. */
+#define TDP_BATCH 1024
+
+static void free_tables(struct radix_gather *g)
+{
+	struct radix_page *page = g->freed, *next;
+
+	for (; page; page = next) {
+		next = page->next;
+		free_page((unsigned long)page);
+	}
+	g->freed = NULL;
+	g->nr_freed = 0;
+}
+
+/*
+ * AMD-V walks nested tables in the host's own paging mode, so the depth is not free to choose;
+ * EPT with the same depth reaches as far.
+ */
+static unsigned int tdp_levels(void)
+{
+	return pgtable_l5_enabled() ? 5 : 4;
+}
+
+unsigned int keel_arch_gpa_bits(void)
+{
+	return min(12 + 9 * tdp_levels(), (unsigned int)boot_cpu_data.x86_phys_bits);
+}
+
+int keel_tdp_init(struct keel_vm *vm)
+{
+	unsigned long root = get_zeroed_page(GFP_KERNEL_ACCOUNT);
+
+	if (!root)
+		return -ENOMEM;
+	radix_init(&vm->arch.tdp.tree, keel_vendor->pte_fmt, (void *)root, tdp_levels(), PAGE_OFFSET,
+		   sme_me_mask, 0);
+	return 0;
+}
+
+void keel_tdp_free(struct keel_vm *vm)
+{
+	struct radix_tree *tree = &vm->arch.tdp.tree;
+	struct radix_gather g;
+	gfn_t next = to_gfn(0);
+	bool more;
+
+	if (!tree->root)
+		return;
+	radix_gather_init(&g, NULL, 0);
+	do {
+		more = radix_destroy(tree, &next, TDP_BATCH, &g);
+		free_tables(&g);
+		cond_resched();
+	} while (more);
+}
+
+u64 keel_tdp_root(const struct keel_vm *vm)
+{
+	return radix_root_pa(&vm->arch.tdp.tree);
+}
+
+unsigned int keel_tdp_levels(const struct keel_vm *vm)
+{
+	return vm->arch.tdp.tree.levels;
+}
+
+void keel_tdp_settle(struct keel_vm *vm, struct radix_gather *g)
+{
+	lockdep_assert_held(&vm->mmu_lock);
+	if (g->flush || g->freed)
+		keel_arch_flush(vm);
+	g->flush = false;
+	free_tables(g);
+}
+
+void keel_arch_zap(struct keel_vm *vm, gfn_t start, gfn_t end, bool resched, bool *flush)
+{
+	struct radix_range range = { .next = start, .end = end };
+	struct radix_gather g;
+
+	lockdep_assert_held(&vm->mmu_lock);
+	radix_gather_init(&g, NULL, 0);
+	/* A flush the caller still owes is due as well before the lock is dropped. */
+	g.flush = *flush;
+	while (radix_unmap(&vm->arch.tdp.tree, &range, TDP_BATCH, &g)) {
+		if (!resched || !(need_resched() || spin_needbreak(&vm->mmu_lock)))
+			continue;
+		keel_tdp_settle(vm, &g);
+		cond_resched_lock(&vm->mmu_lock);
+	}
+	if (g.freed)
+		keel_tdp_settle(vm, &g);
+	*flush = g.flush;
+}
+
+void keel_arch_zap_all(struct keel_vm *vm)
+{
+	bool flush = false;
+
+	if (!vm->arch.tdp.tree.root)
+		return;
+	spin_lock(&vm->mmu_lock);
+	keel_arch_zap(vm, to_gfn(0), to_gfn(1ULL << (keel_arch_gpa_bits() - PAGE_SHIFT)), true,
+		      &flush);
+	if (flush)
+		keel_arch_flush(vm);
+	spin_unlock(&vm->mmu_lock);
+}
+
+void keel_arch_wrprot(struct keel_vm *vm, gfn_t start, gfn_t end, bool *flush)
+{
+	struct radix_range range = { .next = start, .end = end };
+	u64 nr = 0;
+
+	lockdep_assert_held(&vm->mmu_lock);
+	while (radix_write_protect(&vm->arch.tdp.tree, &range, TDP_BATCH, &nr))
+		;
+	*flush |= nr > 0;
+}
+
+bool keel_arch_age(struct keel_vm *vm, gfn_t start, gfn_t end, bool clear)
+{
+	struct radix_range range = { .next = start, .end = end };
+	struct radix_tree *tree = &vm->arch.tdp.tree;
+	bool more = true;
+	u64 nr = 0;
+
+	lockdep_assert_held(&vm->mmu_lock);
+	while (more && (clear || !nr))
+		more = clear ? radix_clear_accessed(tree, &range, TDP_BATCH, &nr) :
+			       radix_test_accessed(tree, &range, TDP_BATCH, &nr);
+	return nr > 0;
+}
+
+void keel_arch_flush(struct keel_vm *vm)
+{
+	keel_vm_request_all(vm, KEEL_REQ_TLB_FLUSH);
+}

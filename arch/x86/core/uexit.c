@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Exits to user space: fills kvm_run and takes the answer in at the next KVM_RUN.
+ *
+ * Owns: the exit part of kvm_run, the port-data page, arch.uexit. kvm_run is shared with a process
+ * that may rewrite it at any time: it is written here without being trusted, and what is read back is
+ * read once and only as data. Contexts: vCPU loaded, IRQs on. Source: KVM API, "The kvm_run structure".
+ */
+#include "core.h"
+
+#define PIO_PAGE_OFFSET PAGE_SIZE	/* of the port data within the vCPU's mapping */
+
+int keel_uexit_reason(struct keel_vcpu *vcpu, u32 reason)
+{
+	vcpu->run->exit_reason = reason;
+	return KEEL_USER;
+}
+
+static int uexit_io(struct keel_vcpu *vcpu, bool in, u16 port, u8 size, u32 count)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_IO;
+	run->io.direction = in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
+	run->io.size = size;
+	run->io.port = port;
+	run->io.count = count;
+	run->io.data_offset = PIO_PAGE_OFFSET;
+	return KEEL_USER;
+}
+
+int keel_uexit_out(struct keel_vcpu *vcpu, u16 port, u8 size, u32 value)
+{
+	memcpy(vcpu->pio_data, &value, sizeof(value));
+	return uexit_io(vcpu, false, port, size, 1);
+}
+
+int keel_uexit_in(struct keel_vcpu *vcpu, u16 port, u8 size, u8 insn_len)
+{
+	vcpu->arch.uexit = (struct keel_uexit){
+		.pending = KEEL_PENDING_IN,
+		.size = size,
+		.insn_len = insn_len,
+		.rip = vcpu->arch.regs.rip,
+	};
+	return uexit_io(vcpu, true, port, size, 1);
+}
+
+int keel_uexit_string_io(struct keel_vcpu *vcpu, bool in, u16 port, u8 size, u32 count, const u8 *data)
+{
+	if (!in)
+		memcpy(vcpu->pio_data, data, size * count);
+	vcpu->arch.uexit = (struct keel_uexit){
+		.pending = KEEL_PENDING_EMUL,
+		.rip = vcpu->arch.regs.rip,
+	};
+	return uexit_io(vcpu, in, port, size, count);
+}
+
+int keel_uexit_mmio(struct keel_vcpu *vcpu, gpa_t gpa, bool write, u8 *data, u8 bytes)
+{
+	struct kvm_run *run = vcpu->run;
+
+	vcpu->arch.uexit = (struct keel_uexit){
+		.pending = KEEL_PENDING_EMUL,
+		.rip = vcpu->arch.regs.rip,
+	};
+	run->exit_reason = KVM_EXIT_MMIO;
+	run->mmio.phys_addr = gpa_raw(gpa);
+	run->mmio.len = bytes;
+	run->mmio.is_write = write;
+	memset(run->mmio.data, 0, sizeof(run->mmio.data));
+	if (write)
+		memcpy(run->mmio.data, data, bytes);
+	return KEEL_USER;
+}
+
+void keel_uexit_take(struct keel_vcpu *vcpu, bool mmio, u8 *data, u32 bytes)
+{
+	memcpy(data, mmio ? vcpu->run->mmio.data : vcpu->pio_data, bytes);
+}
+
+int keel_uexit_internal(struct keel_vcpu *vcpu, u32 suberror, const u64 *data, unsigned int nr)
+{
+	struct kvm_run *run = vcpu->run;
+	unsigned int i;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = suberror;
+	run->internal.ndata = nr;
+	for (i = 0; i < nr; i++)
+		run->internal.data[i] = data[i];
+	return KEEL_USER;
+}
+
+/* The bytes are what was fetched at RIP; data[0] holds the flags, data[1] the count, then they follow. */
+int keel_uexit_emulation(struct keel_vcpu *vcpu, const u8 *bytes, unsigned int nr)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	run->emulation_failure.ndata = 4;
+	run->emulation_failure.flags = KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
+	run->emulation_failure.insn_size = nr;
+	memset(run->emulation_failure.insn_bytes, 0x90, sizeof(run->emulation_failure.insn_bytes));
+	memcpy(run->emulation_failure.insn_bytes, bytes, nr);
+	return KEEL_USER;
+}
+
+int keel_uexit_fail_entry(struct keel_vcpu *vcpu, u64 reason)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	run->fail_entry.hardware_entry_failure_reason = reason;
+	run->fail_entry.cpu = READ_ONCE(vcpu->cpu);
+	return KEEL_USER;
+}
+
+static int complete_in(struct keel_vcpu *vcpu, const struct keel_uexit *pending)
+{
+	u64 *rax = &vcpu->arch.regs.gpr[KEEL_RAX];
+	u32 value = 0;
+
+	memcpy(&value, vcpu->pio_data, pending->size);
+	if (pending->size == 4)
+		*rax = value;
+	else
+		*rax = (*rax & ~BITS64(8 * pending->size - 1, 0)) | value;
+	keel_regs_dirty(vcpu, KEEL_RG_GPR);
+	keel_skip(vcpu, pending->insn_len);
+	return KEEL_RESUME;
+}
+
+int keel_uexit_complete(struct keel_vcpu *vcpu)
+{
+	struct keel_uexit pending = vcpu->arch.uexit;
+
+	vcpu->arch.uexit.pending = KEEL_PENDING_NONE;
+	/* User space moved the vCPU elsewhere: the answer has no taker any more. */
+	if (pending.rip != vcpu->arch.regs.rip)
+		return KEEL_RESUME;
+	switch (pending.pending) {
+	case KEEL_PENDING_IN:
+		return complete_in(vcpu, &pending);
+	case KEEL_PENDING_EMUL:
+		return keel_emul_continue(vcpu);
+	default:
+		return KEEL_RESUME;
+	}
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The x86 part of a VM and of a vCPU: sub-structs, each owned by one file of arch/x86/core. */
+#ifndef ASM_KEEL_ARCH_H
+#define ASM_KEEL_ARCH_H
+
+#include <asm/fpu/api.h>
+#include <asm/fpu/types.h>
+#include <keel/exit.h>
+#include <linux/spinlock.h>
+#include <pure/cpuid.h>
+#include <pure/emu.h>
+#include <pure/event.h>
+#include <pure/gwalk.h>
+#include <pure/msr.h>
+#include <pure/radix.h>
+#include <pure/regs.h>
+
+/* Register groups of struct keel_regs: valid says cached, dirty says to be written before entry. */
+#define KEEL_RG_GPR	BIT(0)	/* gpr[], rip, rflags, and events.shadow: always valid between exits */
+#define KEEL_RG_SEG	BIT(1)	/* seg[], gdt, idt */
+#define KEEL_RG_CR	BIT(2)	/* cr0, cr2, cr3, cr4, cr8, efer */
+#define KEEL_RG_DR	BIT(3)	/* dr6, dr7 */
+#define KEEL_RG_ALL	(KEEL_RG_GPR | KEEL_RG_SEG | KEEL_RG_CR | KEEL_RG_DR)
+
+enum { KEEL_RAX, KEEL_RCX, KEEL_RDX, KEEL_RBX, KEEL_RSP, KEEL_RBP, KEEL_RSI, KEEL_RDI };
+
+/*
+ * The guest's registers. Owner: core/regs.c (vendor code fills and drains it by groups).
+ * Legend: V vcpu->mutex; all fields V.
+ */
+struct keel_regs {
+	u64 gpr[16];			/* V: in ModRM order; the entry code addresses it, keep it first */
+	u64 rip;			/* V */
+	u64 rflags;			/* V */
+	u32 valid;			/* V: KEEL_RG_* */
+	u32 dirty;			/* V: KEEL_RG_* */
+	struct regs_segment seg[8];	/* V: by enum regs_segment_id */
+	struct regs_dtable gdt, idt;	/* V */
+	u64 cr0, cr2, cr3, cr4, cr8, efer;	/* V: efer as the guest sees it */
+	u64 dr[4], dr6, dr7;		/* V: dr[] are switched by core/debug */
+	u64 pdptr[4];			/* V: as last set through the API; the CPU reads its own */
+};
+
+/* Owner: core/tdp.c. Legend: M mmu_lock; I immutable. */
+struct keel_tdp {
+	struct radix_tree tree;		/* M */
+};
+
+/* Owner: core/tsc.c. Legend: T lock. */
+struct keel_vm_tsc {
+	raw_spinlock_t lock;		/* the vCPUs' TSC writes are matched under it */
+	u64 offset;			/* T: given to the latest write */
+	u64 value;			/* T: written then */
+	u64 host_tsc;			/* T: at that time */
+	bool any;			/* T */
+};
+
+/* Legend: L vm->lock; O the sub-struct's owner. */
+struct keel_vm_arch {
+	struct keel_tdp tdp;		/* O: core/tdp.c */
+	u64 tss_addr;			/* L: KVM_SET_TSS_ADDR; no use with nested paging and unrestricted guests */
+	u64 identity_addr;		/* L: KVM_SET_IDENTITY_MAP_ADDR; the same */
+	u64 disabled_quirks;		/* L */
+	bool exception_payload;		/* L: KVM_CAP_EXCEPTION_PAYLOAD */
+	bool triple_fault_event;	/* L: KVM_CAP_X86_TRIPLE_FAULT_EVENT */
+	s64 clock_offset;		/* L: KVM_GET_CLOCK minus the host's boot-time clock, core/clock.c */
+	struct keel_vm_tsc tsc;		/* O: core/tsc.c */
+};
+
+/* What is under way between a KVM_RUN that left to user space and the next. Owner: core/uexit.c. */
+struct keel_uexit {
+	u8 pending;			/* V: enum keel_uexit_pending */
+	u8 size;			/* V: bytes of one element */
+	u8 insn_len;			/* V: of the IN that waits for its data */
+	u64 rip;			/* V: where it waits; moved by user space, it is dropped */
+};
+
+/* Table pages set aside before mmu_lock is taken. Owner: core/tdp-fault.c. Field V. */
+struct keel_tdp_cache {
+	struct radix_cache pages;	/* V */
+};
+
+/* Owner: core/fpu.c. All V. */
+struct keel_fpu {
+	struct fpu_guest guest;		/* V: the host core's container for guest state */
+	u64 xcr0;			/* V */
+	u32 pkru;			/* V */
+};
+
+/* Owner: core/cpuid.c. All V. */
+struct keel_cpuid {
+	struct cpuid_table table;	/* V: as set; dynamic bits patched, memory in table.leaf */
+	struct cpuid_derived derived;	/* V */
+};
+
+/* Legend: V vcpu->mutex; O the sub-struct's owner. */
+struct keel_vcpu_arch {
+	struct keel_regs regs;		/* O: core/regs.c */
+	void *hw;			/* I: the vendor's struct svm_vcpu or vmx_vcpu */
+	u8 insn_len;			/* V: of the exiting instruction, 0 unknown; by after_exit() */
+	bool controls_stale;		/* V: controls_sync() is due before entry */
+	u8 mp_state;			/* V */
+	u64 apic_base;			/* V: IA32_APIC_BASE, the chip itself is in user space */
+	struct event_state events;	/* O: core/inject.c */
+	struct keel_exit exit;		/* V: the record being handled */
+	struct keel_uexit uexit;	/* O: core/uexit.c */
+	struct event_vectoring vectoring; /* V: delivery the last exit interrupted */
+	bool inflight;			/* V: an event was put before the CPU at the last entry */
+	bool debug_active;		/* V: guest breakpoints are armed, core/debug.c */
+	struct keel_emul *emul;		/* O: core/emul.c: the instruction under emulation */
+	struct keel_cpuid cpuid;	/* O: core/cpuid.c */
+	struct msr_store msrs;		/* O: core/msr.c */
+	u64 mcg_cap;			/* V: core/msr.c, KVM_X86_SETUP_MCE */
+	u64 tsc_offset;			/* V: core/tsc.c */
+	u64 tsc_adjust;			/* V: core/tsc.c */
+	struct keel_fpu fpu;		/* O: core/fpu.c */
+	struct keel_tdp_cache cache;	/* O: core/tdp-fault.c */
+};
+
+#endif /* ASM_KEEL_ARCH_H */

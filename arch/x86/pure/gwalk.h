@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Guest page-table walk as a state machine: the walker asks, the caller reads and writes guest
+ * memory, the walker answers. It takes no lock, keeps no pointer to guest memory and calls nobody,
+ * so the same walk serves the emulator, KVM_TRANSLATE and a fuzzer. gwalk.c holds the theory.
+ *
+ *	gwalk_start(&w, &ctx, gva, access);
+ *	while ((s = gwalk_step(&w)) <= GWALK_SETBITS) {
+ *		if (s == GWALK_READ && !read(w.req.gpa, &value, w.req.size))
+ *			gwalk_read_done(&w, value);
+ *		else if (s == GWALK_SETBITS && !swap(&w.req, &ok))
+ *			gwalk_set_done(&w, ok);
+ *		else
+ *			gwalk_refuse(&w);
+ *	}
+ */
+#ifndef KEEL_PURE_GWALK_H
+#define KEEL_PURE_GWALK_H
+
+#include "types.h"
+
+enum gwalk_mode {
+	GWALK_NONE, /* CR0.PG = 0 */
+	GWALK_32BIT, /* CR4.PAE = 0 */
+	GWALK_PAE,
+	GWALK_4LEVEL,
+	GWALK_5LEVEL,
+};
+
+/* Everything of a vCPU's state that a walk depends on. Filled by gwalk_ctx_set() or by hand. */
+struct gwalk_ctx {
+	u64 cr3;
+	u64 pdpte[4]; /* PAE: the loaded page-directory-pointer entries, unless pdpte_walk */
+	u64 rsvd_pa; /* address bits at and above MAXPHYADDR, bits 51:0 */
+	u32 pkru;
+	u8 mode; /* enum gwalk_mode */
+	bool wp; /* CR0.WP */
+	bool nxe; /* EFER.NXE */
+	bool smep, smap; /* CR4 */
+	bool pke; /* CR4.PKE */
+	bool pse; /* CR4.PSE: 4 MiB pages in 32-bit mode */
+	bool ac; /* EFLAGS.AC */
+	bool pse36; /* CPUID: 4 MiB pages reach above 4 GiB */
+	bool gbpages; /* CPUID: 1 GiB pages */
+	bool pdpte_walk; /* PAE: read the entries at CR3 on each walk, as AMD-V does with NPT */
+	u8 maxphyaddr;
+};
+
+/* Access kinds; 0 is an explicit supervisor data read. */
+#define GWALK_WRITE BIT64(0)
+#define GWALK_FETCH BIT64(1) /* instruction fetch; not with GWALK_WRITE */
+#define GWALK_USER BIT64(2) /* made at CPL 3, and not an implicit supervisor access */
+#define GWALK_IMPLICIT BIT64(3) /* supervisor access to a system table: EFLAGS.AC has no say */
+#define GWALK_NO_AD BIT64(4) /* translate only: set no accessed or dirty bit */
+#define GWALK_NO_RIGHTS BIT64(5) /* translate only: check reserved bits, not permissions */
+
+/* Page-fault error code. */
+#define GWALK_PF_P BIT64(0)
+#define GWALK_PF_W BIT64(1)
+#define GWALK_PF_U BIT64(2)
+#define GWALK_PF_RSVD BIT64(3)
+#define GWALK_PF_I BIT64(4)
+#define GWALK_PF_PK BIT64(5)
+
+enum gwalk_status {
+	/* The caller must answer these two before the next step; no answer counts as a refusal. */
+	GWALK_READ, /* read req.size bytes at req.gpa: gwalk_read_done() */
+	GWALK_SETBITS, /* compare-and-swap req.old -> req.new at req.gpa: gwalk_set_done() */
+	/* The others are final; further steps repeat them. */
+	GWALK_DONE, /* translated: out */
+	GWALK_FAULT, /* #PF with `error` */
+	GWALK_NONCANONICAL, /* no translation exists: #GP or #SS is the caller's choice */
+	GWALK_BAD_TABLE, /* the caller refused req.gpa: a table entry not in guest memory */
+	GWALK_RETRY, /* the tables kept changing under the walk: let the guest run and try anew */
+};
+
+/* Rights of a translation, all levels combined. Reading is always allowed by the tables. */
+#define GWALK_P_WRITE BIT64(0)
+#define GWALK_P_USER BIT64(1)
+#define GWALK_P_EXEC BIT64(2)
+
+struct gwalk {
+	/* for the caller */
+	struct {
+		gpa_t gpa;
+		u64 old, new; /* GWALK_SETBITS only */
+		u32 size; /* 4 or 8 */
+	} req;
+	struct {
+		gpa_t gpa; /* of the byte at gva */
+		u32 rights; /* GWALK_P_* */
+		u8 shift; /* page size as a power of two: 12, 21, 22, 30; 63 without paging */
+		u8 pkey; /* protection key of the leaf; 0 where there is none */
+		bool writable_now; /* a write with the same GWALK_USER / IMPLICIT needs no new walk */
+	} out;
+	u32 error; /* GWALK_FAULT: page-fault error code */
+	/* the walker's own */
+	const struct gwalk_ctx *ctx;
+	gva_t gva;
+	u64 entry[5]; /* entries read, by depth */
+	u64 entry_gpa[5];
+	u64 answer;
+	u32 access;
+	u32 rights;
+	u8 phase;
+	u8 answered;
+	u8 depth; /* entries read so far */
+	u8 level; /* level of the entry to read: 5..1 */
+	u8 set; /* next entry whose accessed/dirty bits are looked at */
+	u8 restarts;
+	u8 status;
+};
+
+/*
+ * Fills *ctx from control registers. pdpte and pse36, gbpages, pdpte_walk stay as the caller set
+ * them. `maxphyaddr` is the guest's (12..52).
+ */
+void gwalk_ctx_set(struct gwalk_ctx *ctx, u64 cr0, u64 cr3, u64 cr4, u64 efer, u64 rflags,
+		   u32 pkru, u8 maxphyaddr);
+
+/* Begins a walk of `gva` for `access`. *ctx stays valid and unchanged until the walk is final. */
+void gwalk_start(struct gwalk *w, const struct gwalk_ctx *ctx, gva_t gva, u32 access);
+
+/* Goes on to the next request or to the end. Bounded: a walk makes a limited number of requests. */
+enum gwalk_status gwalk_step(struct gwalk *w);
+
+/* Answers GWALK_READ with the little-endian value; bits above req.size are ignored. */
+void gwalk_read_done(struct gwalk *w, u64 value);
+
+/* Answers GWALK_SETBITS: true = swapped; false = memory did not hold req.old, the walk restarts. */
+void gwalk_set_done(struct gwalk *w, bool swapped);
+
+/* Answers either request: req.gpa is not memory the walk may use. The walk ends GWALK_BAD_TABLE. */
+void gwalk_refuse(struct gwalk *w);
+
+#endif /* KEEL_PURE_GWALK_H */

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Decoders of AMD-V's exit information words. Pure; any context. */
+#ifndef KEEL_PURE_SVMQUAL_H
+#define KEEL_PURE_SVMQUAL_H
+
+#include "types.h"
+
+struct svmqual_io {
+	u16 port;
+	u8 size;		/* 1, 2, 4 */
+	u8 addr_size;		/* 2, 4, 8 */
+	u8 seg;			/* string forms, with decode assists: ES CS SS DS FS GS as 0 to 5 */
+	bool in;
+	bool string;
+	bool rep;
+};
+
+/* EXITINFO1 of an IOIO exit. False when it names no operand size. Source: APM volume 2, "IOIO Intercepts". */
+bool svmqual_io(u64 info1, struct svmqual_io *out);
+
+/* Access bits of a nested page fault. */
+#define SVMQUAL_READ	0x1
+#define SVMQUAL_WRITE	0x2
+#define SVMQUAL_EXEC	0x4
+#define SVMQUAL_TABLE	0x8	/* of the guest's own page tables, by the CPU */
+
+struct svmqual_npf {
+	u8 access;		/* SVMQUAL_* */
+	bool present;		/* a translation was there and forbade the access */
+	bool reserved;		/* a reserved bit was set in the nested table */
+};
+
+/* EXITINFO1 of a nested page fault. Source: APM volume 2, "Nested Page Faults". */
+void svmqual_npf(u64 info1, struct svmqual_npf *out);
+
+/*
+ * EXITINFO1 of an access to a control register, with decode assists. True: a MOV, and *gpr is its general register;
+ * false: CLTS, LMSW or SMSW. Source: APM volume 2, "Decode Assists".
+ */
+bool svmqual_cr(u64 info1, u8 *gpr);
+
+/* The general register of a MOV to or from a debug register, with decode assists. */
+u8 svmqual_dr(u64 info1);
+
+/* Causes in the order of the API's and of VT-x's task-switch reports. */
+enum svmqual_task_cause {
+	SVMQUAL_TASK_CALL,
+	SVMQUAL_TASK_IRET,
+	SVMQUAL_TASK_JMP,
+	SVMQUAL_TASK_GATE,	/* in delivery of an interrupt or exception */
+};
+
+struct svmqual_task {
+	u16 selector;		/* of the incoming TSS */
+	u8 cause;		/* enum svmqual_task_cause */
+	bool has_error;
+	u32 error_code;		/* to be pushed onto the new task's stack */
+};
+
+/* EXITINFO1, EXITINFO2 and EXITINTINFO of a task switch. Source: APM volume 2, "Task Switch Intercept". */
+void svmqual_task(u64 info1, u64 info2, u64 int_info, struct svmqual_task *out);
+
+#endif /* KEEL_PURE_SVMQUAL_H */

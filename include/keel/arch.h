@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the architecture's core supplies to virt/. Everything else of it is its own. */
+#ifndef KEEL_ARCH_H
+#define KEEL_ARCH_H
+
+#include <keel/ioctl.h>
+#include <pure/types.h>
+
+struct keel_vm;
+struct keel_vcpu;
+
+/* --- module and host CPUs ------------------------------------------------------------------- */
+
+/* Choose the vendor, read the host's features. Return: 0, -EOPNOTSUPP (no usable hardware), -EINVAL, -ENOMEM. Context: module init. */
+int keel_arch_init(void);
+void keel_arch_exit(void);
+
+/* Switch the virtualization hardware of the current CPU on or off. Context: IRQs off. Return: 0, -EBUSY, -EIO. */
+int keel_arch_cpu_on(void);
+void keel_arch_cpu_off(void);
+
+/* --- life cycle ------------------------------------------------------------------------------ */
+
+/* Each free accepts an object whose init failed half-way. Context: task. */
+int keel_arch_vm_init(struct keel_vm *vm, unsigned long type);
+void keel_arch_vm_free(struct keel_vm *vm);
+int keel_arch_vcpu_init(struct keel_vcpu *vcpu);
+void keel_arch_vcpu_free(struct keel_vcpu *vcpu);
+
+/* The VM's mm is going or the VM is being destroyed: no vCPU runs. Drop all nested mappings. Context: task. */
+void keel_arch_zap_all(struct keel_vm *vm);
+
+/* Context: preemption off, vcpu->mutex held (load also from the scheduler). */
+void keel_arch_vcpu_load(struct keel_vcpu *vcpu, int cpu);
+void keel_arch_vcpu_put(struct keel_vcpu *vcpu);
+
+/* KVM_RUN. Context: task, vCPU loaded. Return: 0 with kvm_run filled, or -EINTR, -EFAULT, -EIO, ... */
+long keel_arch_run(struct keel_vcpu *vcpu);
+
+/* --- nested mappings: ranges are [start, end) in frames. Context: mmu_lock held ----------------- */
+
+/* Bits of the widest guest-physical address that can be mapped. Constant; context: any. */
+unsigned int keel_arch_gpa_bits(void);
+
+/* Remove; *@flush tells whether translations may be cached. @resched: may drop and retake mmu_lock between batches. */
+void keel_arch_zap(struct keel_vm *vm, gfn_t start, gfn_t end, bool resched, bool *flush);
+
+/* Remove write permission. */
+void keel_arch_wrprot(struct keel_vm *vm, gfn_t start, gfn_t end, bool *flush);
+
+/* Any access since the last time? @clear: forget them. */
+bool keel_arch_age(struct keel_vm *vm, gfn_t start, gfn_t end, bool clear);
+
+/* Make all vCPUs forget cached translations before this returns. Context: mmu_lock may be held, IRQs on. */
+void keel_arch_flush(struct keel_vm *vm);
+
+/* --- rows ------------------------------------------------------------------------------------ */
+
+extern const struct keel_ioctl_table keel_arch_system_ioctls, keel_arch_vm_ioctls, keel_arch_vcpu_ioctls;
+extern const struct keel_cap keel_arch_caps[];
+extern const unsigned int keel_arch_nr_caps;
+
+#endif /* KEEL_ARCH_H */

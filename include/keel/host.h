@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The seam to the host kernel. What differs between host versions is absorbed here and in
+ * virt/host.c and nowhere else; so is the one unit that may look at the host's own KVM structures.
+ */
+#ifndef KEEL_HOST_H
+#define KEEL_HOST_H
+
+#include <linux/context_tracking.h>
+#include <linux/entry-kvm.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/version.h>
+#include <linux/vtime.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0) || LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#error "this release of Keel builds for Linux 6.1"
+#endif
+
+/*
+ * Do pending host work (signals aside) before guest entry.
+ * Context: task, IRQs on, no lock. Return: 0 or -EINTR when a signal is pending.
+ */
+int keel_host_entry_work(void);
+
+/*
+ * Tell the host that this CPU enters or leaves guest mode: context tracking, virtual CPU time,
+ * lockdep and the IRQ tracer. Context: IRQs off, around the entry instruction.
+ */
+static __always_inline void keel_host_guest_enter(void)
+{
+	vtime_account_guest_enter();
+	trace_hardirqs_on_prepare();
+	lockdep_hardirqs_on_prepare();
+	if (!context_tracking_guest_enter())
+		rcu_virt_note_context_switch(raw_smp_processor_id());
+	lockdep_hardirqs_on(CALLER_ADDR0);
+}
+
+static __always_inline void keel_host_guest_exit(void)
+{
+	lockdep_hardirqs_off(CALLER_ADDR0);
+	context_tracking_guest_exit();
+	trace_hardirqs_off_finish();
+	vtime_account_guest_exit();
+}
+
+/*
+ * Register @fn to be called on each CPU, IRQs off, when the host crashes, reboots or starts
+ * another kernel. One slot exists per host; NULL removes.
+ */
+void keel_host_emergency_set(void (*fn)(void));
+
+#endif /* KEEL_HOST_H */

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Guest memory: the slots, the only doors from a guest-physical address to host memory, host page
+ * lookup, MMU-notifier state and the dirty log.
+ *
+ * Order of locks: slots.lock > slots.access > vm->mmu_lock > notify->lock.
+ */
+#ifndef KEEL_MEM_H
+#define KEEL_MEM_H
+
+#include <linux/bitops.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/rwsem.h>
+#include <linux/spinlock.h>
+#include <linux/xarray.h>
+#include <pure/slotgeo.h>
+#include <pure/types.h>
+
+struct keel_vm;
+struct kvm_userspace_memory_region;
+struct kvm_userspace_memory_region2;
+struct kvm_dirty_log;
+struct kvm_clear_dirty_log;
+
+#define KEEL_MAX_SLOTS 32764
+
+/*
+ * One memory slot. Immutable once published but for the bitmap's bits; a change publishes a
+ * new object, so a reader's view is never torn.
+ */
+struct keel_slot {
+	struct slot_geo geo;		/* I: first, the set points at it */
+	unsigned long *dirty;		/* I: the bitmap, NULL when not logging; bits are atomic */
+	struct rcu_head rcu;
+};
+
+struct keel_slotset;			/* RCU-published sorted array (virt/slots.c) */
+
+/*
+ * Owner: virt/slots.c.
+ *  L  slots.lock    R  RCU, written under slots.lock and mmu_lock    M  vm->mmu_lock
+ */
+struct keel_slots {
+	struct mutex lock;			/* serialises changes of the slots */
+	struct xarray ids;			/* L: struct keel_slot by slot number */
+	/*
+	 * Held for reading while the kernel copies to or from guest memory on a guest's behalf; taken
+	 * for writing, briefly, after a slot was unpublished: then no late write can reach its memory.
+	 */
+	struct rw_semaphore access;
+	struct keel_slotset __rcu *set;		/* R */
+	u64 generation;				/* M: raised by each unpublish; read without it by faults */
+	/*
+	 * M: an unpublished slot whose nested mappings are not all gone yet, npages 0 when none.
+	 * It is in no set any more, yet an invalidation of its host memory still concerns us.
+	 */
+	struct slot_geo leaving;
+};
+
+/* Owner: virt/notifier.c. One per mm_struct, shared by its VMs. */
+struct keel_notify;
+
+/* A VM's tie to its mm's notifier. Owner: virt/notifier.c. */
+struct keel_notify_link {
+	struct keel_notify *notify;	/* I */
+	struct list_head node;		/* notify->lock */
+	unsigned int active;		/* notify->lock: handlers at work on this VM */
+	bool leaving;			/* notify->lock: being detached, handlers pass it by */
+};
+
+/* --- slots.c ------------------------------------------------------------------------------- */
+
+int keel_slots_init(struct keel_vm *vm);
+void keel_slots_free(struct keel_vm *vm);
+
+/*
+ * KVM_SET_USER_MEMORY_REGION: create, delete, move or re-flag one slot.
+ * Context: task; takes slots.lock. Return: 0, -EINVAL, -EEXIST, -ENOMEM; nothing changes on error.
+ * Source: KVM API, KVM_SET_USER_MEMORY_REGION.
+ */
+int keel_slots_set(struct keel_vm *vm, const struct kvm_userspace_memory_region2 *region);
+
+/*
+ * The slot that holds @gfn, or NULL. Context: within rcu_read_lock(), or slots.access, slots.lock
+ * or mmu_lock held; the result is valid as long as that lasts.
+ */
+struct keel_slot *keel_slot_find(struct keel_vm *vm, gfn_t gfn);
+
+/* The slot numbered @slot (address space in bits 31:16), or NULL. Context: slots.lock held. */
+struct keel_slot *keel_slot_by_id(struct keel_vm *vm, u32 slot);
+
+/*
+ * Iterate over the frames [*first, *last) that host addresses [hva, hva_end) back, slot by slot.
+ * *cursor starts at frame 0 and belongs to the iteration; mmu_lock may be dropped between two
+ * calls. The leaving slot is not among them. Context: mmu_lock held. Return: false at the end.
+ */
+bool keel_slots_hva_next(struct keel_vm *vm, u64 hva, u64 hva_end, gfn_t *cursor, gfn_t *first,
+			 gfn_t *last);
+
+/*
+ * --- gpa.c: the only code that turns a guest-physical address into a host access --------------
+ * It goes through the VM's user mapping: current->mm must be vm->mm, which the vCPU ioctls check.
+ */
+
+/*
+ * Copy between a kernel buffer and guest memory; a range may cross pages and slots.
+ * Context: task, may sleep; slots.access not held. Return: 0; -EFAULT when any byte has no slot (or, for a write, a
+ * read-only one) or the host page is not accessible: bytes before the bad page may have been copied.
+ */
+int keel_gpa_read(struct keel_vm *vm, gpa_t gpa, void *to, unsigned int bytes);
+int keel_gpa_write(struct keel_vm *vm, gpa_t gpa, const void *from, unsigned int bytes);
+
+/*
+ * Atomic compare-and-exchange of a naturally aligned 1, 2, 4 or 8-byte (16 with CMPXCHG16B: not here) guest word.
+ * Return: 0 when exchanged, 1 when memory differed (*@old then holds what was found), -EFAULT.
+ */
+int keel_gpa_cmpxchg(struct keel_vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned int bytes);
+
+enum keel_gpa_kind {
+	KEEL_GPA_NONE,		/* no slot: emulated I/O */
+	KEEL_GPA_RAM,
+	KEEL_GPA_READONLY,	/* a read-only slot: a write is emulated I/O */
+};
+
+enum keel_gpa_kind keel_gpa_kind(struct keel_vm *vm, gpa_t gpa);
+
+/* --- pfn.c ---------------------------------------------------------------------------------- */
+
+#define KEEL_AROUND_MAX 16
+
+/*
+ * What backs one guest frame, and, for map-around, the following ones as far as the host has them mapped with
+ * the same rights. Pages are referenced until keel_pfn_put(); pfns of VM_IO and VM_PFNMAP areas have no page.
+ */
+struct keel_pfn {
+	u64 pfn[KEEL_AROUND_MAX];	/* host frame numbers of gfn, gfn + 1, ... */
+	struct page *page[KEEL_AROUND_MAX];
+	unsigned int nr;		/* at least 1 on success */
+	unsigned int level;		/* 1: 4 KiB, 2: 2 MiB, 3: 1 GiB: how the host maps it, bounded by the slot */
+	bool writable;			/* the mapping may be writable */
+	bool device;			/* not RAM: map uncached */
+};
+
+/*
+ * Find the host page behind @gfn of @slot geometry @geo (a copy: no lock is held across the lookup).
+ * @write: a write fault. Faults the page in when needed; may sleep; takes mmap_lock.
+ * Return: 0; -EINTR (signal); -EAGAIN: retry; -EHWPOISON; -EFAULT.
+ */
+int keel_pfn_get(const struct slot_geo *geo, gfn_t gfn, bool write, struct keel_pfn *out);
+
+/*
+ * Mark the first @nr pages dirty, if writable: they are about to be mapped where the guest may
+ * write. Context: mmu_lock held, and keel_notify_retry() answered false under this hold.
+ */
+void keel_pfn_dirty(const struct keel_pfn *pfn, unsigned int nr);
+
+/* Release the references; @mapped: the first frame went into a nested table (marks it accessed). */
+void keel_pfn_put(struct keel_pfn *pfn, bool mapped);
+
+/* --- notifier.c ------------------------------------------------------------------------------ */
+
+/* Tie @vm to current->mm. Return: 0 or -ENOMEM, -EINTR. Context: task. */
+int keel_notify_attach(struct keel_vm *vm);
+
+/* Undo; afterwards no handler touches @vm. Waits only for handlers that are at work on this VM right now. */
+void keel_notify_detach(struct keel_vm *vm);
+
+/* Before a page lookup: the state that keel_notify_retry() compares. Context: any. */
+u64 keel_notify_begin(struct keel_vm *vm);
+
+/*
+ * True: host addresses [hva, hva_end) may have been invalidated since keel_notify_begin() gave
+ * @seq; look up again. Context: mmu_lock held; the answer holds as long as that.
+ */
+bool keel_notify_retry(struct keel_vm *vm, u64 seq, u64 hva, u64 hva_end);
+
+/* Wait for the deferred frees of detached notifiers. Context: module exit, may sleep; slots need rcu_barrier(). */
+void keel_notify_drain(void);
+
+/* --- dirty.c --------------------------------------------------------------------------------- */
+
+/* An empty log for @npages frames, NULL without memory; kvfree() it. Context: may sleep. */
+unsigned long *keel_dirty_alloc(u64 npages);
+
+/*
+ * Mark @gfn written in @slot's log, if it has one: after the data was stored, or under the
+ * mmu_lock hold that lets the guest store it. Context: any.
+ */
+static inline void keel_dirty_mark(struct keel_slot *slot, gfn_t gfn)
+{
+	if (slot->dirty)
+		set_bit(slotgeo_index(&slot->geo, gfn), slot->dirty);
+}
+
+/*
+ * KVM_GET_DIRTY_LOG: hand out and clear, write-protecting again. Context: task; takes slots.lock.
+ * Return: 0, -EINVAL (no such slot number), -ENOENT (no slot, or it does not log), -EFAULT.
+ * Source: KVM API, KVM_GET_DIRTY_LOG.
+ */
+int keel_dirty_get(struct keel_vm *vm, const struct kvm_dirty_log *log);
+
+#endif /* KEEL_MEM_H */

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A virtual CPU. It lives from KVM_CREATE_VCPU until its VM is destroyed; its fd holds a VM reference. */
+#ifndef KEEL_VCPU_H
+#define KEEL_VCPU_H
+
+#include <asm/keel_arch.h>
+#include <keel/uapi.h>
+#include <linux/mutex.h>
+#include <linux/preempt.h>
+#include <linux/signal_types.h>
+#include <pure/types.h>
+
+struct keel_vm;
+struct file;
+
+/* Where the vCPU is, for whoever wants its attention (virt/vcpu.c, "kick"). */
+enum keel_vcpu_mode { KEEL_OUTSIDE, KEEL_IN_GUEST };
+
+/* Bits of vcpu->requests: work to do before the next guest entry. */
+#define KEEL_REQ_TLB_FLUSH	BIT(0)	/* drop this vCPU's guest translations */
+#define KEEL_REQ_ROOT		BIT(1)	/* the nested table's root changed */
+#define KEEL_REQ_KICK		BIT(2)	/* leave the guest; nothing else */
+#define KEEL_REQ_POISON		BIT(3)	/* vm->poison was set */
+
+/* Legend: I immutable after creation; A atomic; V vcpu->mutex; P the thread that has it loaded, preemption off; U shared with user space. */
+struct keel_vcpu {
+	struct keel_vm *vm;			/* I */
+	unsigned int id;			/* I: the API's vCPU id, the initial APIC id */
+	struct mutex mutex;			/* I: one ioctl at a time */
+	struct kvm_run *run;			/* U: page 0 of the mapping; read once into locals */
+	void *pio_data;				/* U: page 1 of the mapping */
+
+	int cpu;				/* P: where it is loaded, or -1 */
+	int mode;				/* A: enum keel_vcpu_mode, written by the loading thread, IRQs off */
+	unsigned long requests;			/* A: KEEL_REQ_* */
+	struct preempt_notifier preempt;	/* P */
+
+	bool sigset_active;			/* V */
+	sigset_t sigset;			/* V: KVM_SET_SIGNAL_MASK */
+
+	struct keel_vcpu_stats {
+		u64 exits;			/* V: to the kernel */
+		u64 user_exits;			/* V */
+		u64 faults;			/* V: nested page faults */
+		u64 emulated;			/* V: instructions */
+	} stats;				/* V */
+
+	struct keel_vcpu_arch arch;		/* V: arch/x86/core */
+};
+
+/* KVM_CREATE_VCPU. Return: an fd, -EINVAL, -EEXIST, -ENOMEM, -EMFILE. Context: task, vm->lock held. */
+long keel_vcpu_create_fd(struct keel_vm *vm, unsigned long id);
+
+/* Free every vCPU of a VM that nobody refers to any more. */
+void keel_vcpus_free(struct keel_vm *vm);
+
+struct keel_vcpu *keel_vcpu_of(struct file *file);
+
+/* Load on, or put from, the current CPU; preemption may move it in between. Context: task, vcpu->mutex held. */
+void keel_vcpu_load(struct keel_vcpu *vcpu);
+void keel_vcpu_put(struct keel_vcpu *vcpu);
+
+/*
+ * Announce that the guest is about to be entered; what is answered are the requests that must be
+ * served first (0: enter). Context: IRQs off, loaded. keel_vcpu_disarm() undoes it.
+ */
+static inline unsigned long keel_vcpu_arm(struct keel_vcpu *vcpu)
+{
+	WRITE_ONCE(vcpu->mode, KEEL_IN_GUEST);
+	smp_mb(); /* with vcpu_mark(): mode before requests here, requests before mode there */
+	return READ_ONCE(vcpu->requests);
+}
+
+static inline void keel_vcpu_disarm(struct keel_vcpu *vcpu)
+{
+	WRITE_ONCE(vcpu->mode, KEEL_OUTSIDE);
+}
+
+/* Per-CPU scratch of the kick protocol. Context: module init and exit. Return: 0, -ENOMEM. */
+int keel_vcpu_module_init(void);
+void keel_vcpu_module_exit(void);
+
+/* Raise @requests and make sure a vCPU in the guest leaves it soon. Context: any, IRQs on. */
+void keel_vcpu_request(struct keel_vcpu *vcpu, unsigned long requests);
+
+/*
+ * Raise @requests on every vCPU of the VM and wait until none runs the guest without having seen
+ * them. Context: task or spinlocks held, IRQs on.
+ */
+void keel_vm_request_all(struct keel_vm *vm, unsigned long requests);
+
+#endif /* KEEL_VCPU_H */

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A virtual machine. References: the VM fd holds one, each vCPU fd and each running page-table
+ * notifier handler does not outlive them; the last keel_vm_put() destroys.
+ */
+#ifndef KEEL_VM_H
+#define KEEL_VM_H
+
+#include <asm/keel_arch.h>
+#include <keel/iobus.h>
+#include <keel/mem.h>
+#include <linux/refcount.h>
+#include <linux/xarray.h>
+
+struct file;
+struct mm_struct;
+
+#define KEEL_MAX_VCPUS 1024
+#define KEEL_MAX_VCPU_ID 4096
+
+/*
+ * Legend: I immutable after creation; A atomic; L vm->lock; M mmu_lock; R RCU, written under the
+ * lock named; O owned by the sub-struct's file, which has its own legend.
+ */
+struct keel_vm {
+	refcount_t users;		/* A */
+	struct mutex lock;		/* I: creation of vCPUs, configuration before the first of them */
+	struct mm_struct *mm;		/* I: the creator's, held by mmgrab */
+
+	struct xarray vcpus;		/* L: by vCPU id; lock-free readers */
+	unsigned int nr_vcpus;		/* L */
+	const char *poison;		/* A: why no vCPU may run any more, or NULL; set once */
+
+	struct keel_slots slots;	/* O: virt/slots.c */
+	spinlock_t mmu_lock;		/* I: the nested tables, slots.generation */
+	struct keel_notify_link notify;	/* O: virt/notifier.c */
+	struct keel_iobus iobus;	/* O: virt/iobus.c */
+
+	struct keel_vm_arch arch;	/* O: arch/x86/core */
+};
+
+/* Create a VM for current->mm. Return: the VM with one reference, or ERR_PTR: -EINVAL (type), -ENOMEM, -EBUSY, -EINTR. */
+struct keel_vm *keel_vm_create(unsigned long type);
+void keel_vm_get(struct keel_vm *vm);
+void keel_vm_put(struct keel_vm *vm);
+
+/* KVM_CREATE_VM: a VM and its fd. Context: task. */
+long keel_vm_create_fd(unsigned long type);
+
+/* The VM or vCPU behind a file, or NULL when it is another kind of file. */
+struct keel_vm *keel_vm_of(struct file *file);
+
+/*
+ * Refuse to run this VM from now on, for @reason (a literal): a state that only a defect or a hostile
+ * guest can reach. The first reason wins. Context: any.
+ */
+void keel_vm_poison(struct keel_vm *vm, const char *reason);
+
+#endif /* KEEL_VM_H */

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What the lab's scripts share: where things are. Sourced by bash scripts only.
+# Terms: L0 is this machine, L1 the emulated machine with AMD-V that loads the module under test,
+# L2 the guest that the module runs.
+
+lab=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(cd "$lab/../../.." && pwd)
+cache=${KEEL_CACHE:-/var/cache/keel}
+
+die() {
+	echo "${0##*/}: $*" >&2
+	exit 125
+}
+
+# The kernel headers that modules are built against, as the top Makefile chooses them.
+kernel_headers() {
+	if [ -z "${KDIR:-}" ]; then
+		KDIR=$(make -s -C "$top" --no-print-directory print-kdir) || return
+	fi
+	[ -f "$KDIR/include/generated/utsrelease.h" ] || die "no kernel headers: run 'make setup'"
+	echo "$KDIR"
+}
+
+kernel_release() {
+	local headers
+	headers=$(kernel_headers) || exit
+	sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' "$headers/include/generated/utsrelease.h"
+}
+
+# kernel_root stock|debug: a directory with boot/vmlinuz-RELEASE and lib/modules/RELEASE.
+kernel_root() {
+	local release
+	case $1 in
+	stock) release=$(kernel_release) || exit; echo "$cache/linux-$release" ;;
+	debug) echo "$cache/debug/root" ;;
+	*) die "unknown kernel '$1': stock or debug" ;;
+	esac
+}
+
+# module_dir stock|debug: where Keel's modules for that kernel are built.
+module_dir() {
+	case $1 in
+	stock) echo "$top" ;;
+	debug) echo "$cache/debug/keel-$(printf %s "$top" | cksum | cut -d' ' -f1)" ;;
+	esac
+}
+
+# emulator 7.2|10: sets the array `emulator` to the command that runs that QEMU.
+emulator() {
+	case $1 in
+	7.2) emulator=(qemu-system-x86_64) ;;
+	10) emulator=("$cache/qemu10/run") ;;
+	*) die "unknown QEMU '$1': 7.2 or 10" ;;
+	esac
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Exit-information decoders of AMD-V: the words are written out from the manual's bit tables. */
+#include "harness.h"
+#include "svmqual.h"
+
+static const struct {
+	const char *what;
+	u64 info1;
+	bool ok;
+	struct svmqual_io want;
+} io_rows[] = {
+	{ "out 0x80, al", 0x00800110, true, { .port = 0x80, .size = 1, .addr_size = 4 } },
+	{ "in al, dx (0x3f8)", 0x03f80111, true, { .port = 0x3f8, .size = 1, .addr_size = 4, .in = true } },
+	{ "in ax, dx, 16-bit", 0x1f0000a1, true, { .port = 0x1f00, .size = 2, .addr_size = 2, .in = true } },
+	{ "out dx, eax, 64-bit", 0xffff0240, true, { .port = 0xffff, .size = 4, .addr_size = 8 } },
+	{ "rep insw es:", 0x01f0022d, true,
+	  { .port = 0x1f0, .size = 2, .addr_size = 8, .in = true, .string = true, .rep = true } },
+	{ "outsb fs:", 0x00e91114, true,
+	  { .port = 0xe9, .size = 1, .addr_size = 4, .seg = 4, .string = true } },
+	{ "no size", 0x00800100, false, { .port = 0x80, .addr_size = 4 } },
+	{ "two sizes", 0x00800130, false, { .port = 0x80, .addr_size = 4 } },
+};
+
+static void test_io(void)
+{
+	for_each_row(row, io_rows) {
+		struct svmqual_io got;
+
+		test_context("%s", row->what);
+		CHECK_EQ(svmqual_io(row->info1, &got), row->ok);
+		CHECK_EQ(got.port, row->want.port);
+		CHECK_EQ(got.size, row->want.size);
+		CHECK_EQ(got.addr_size, row->want.addr_size);
+		CHECK_EQ(got.seg, row->want.seg);
+		CHECK_EQ(got.in, row->want.in);
+		CHECK_EQ(got.string, row->want.string);
+		CHECK_EQ(got.rep, row->want.rep);
+	}
+}
+
+static const struct {
+	const char *what;
+	u64 info1;
+	struct svmqual_npf want;
+} npf_rows[] = {
+	{ "read, not present", 0x100000004, { .access = SVMQUAL_READ } },
+	{ "write, not present", 0x100000006, { .access = SVMQUAL_WRITE } },
+	{ "write to read-only", 0x100000007, { .access = SVMQUAL_WRITE, .present = true } },
+	{ "fetch", 0x100000014, { .access = SVMQUAL_EXEC } },
+	{ "fetch of no-execute", 0x100000015, { .access = SVMQUAL_EXEC, .present = true } },
+	{ "table walk, write", 0x200000006, { .access = SVMQUAL_WRITE | SVMQUAL_TABLE } },
+	{ "table walk, read", 0x200000004, { .access = SVMQUAL_READ | SVMQUAL_TABLE } },
+	{ "reserved bit", 0x10000000d, { .access = SVMQUAL_READ, .present = true, .reserved = true } },
+};
+
+static void test_npf(void)
+{
+	for_each_row(row, npf_rows) {
+		struct svmqual_npf got;
+
+		test_context("%s", row->what);
+		svmqual_npf(row->info1, &got);
+		CHECK_EQ(got.access, row->want.access);
+		CHECK_EQ(got.present, row->want.present);
+		CHECK_EQ(got.reserved, row->want.reserved);
+	}
+}
+
+static void test_registers(void)
+{
+	u8 gpr;
+
+	test_context("mov cr4, r15");
+	CHECK(svmqual_cr(0x800000000000000f, &gpr));
+	CHECK_EQ(gpr, 15);
+	test_context("mov cr8, rax");
+	CHECK(svmqual_cr(0x8000000000000000, &gpr));
+	CHECK_EQ(gpr, 0);
+	test_context("lmsw");
+	CHECK(!svmqual_cr(0x3, &gpr));
+	test_context("mov dr7, r9");
+	CHECK_EQ(svmqual_dr(0x9), 9);
+	CHECK_EQ(svmqual_dr(0x19), 9);
+}
+
+static const struct {
+	const char *what;
+	u64 info1, info2, int_info;
+	struct svmqual_task want;
+} task_rows[] = {
+	{ "call", 0x28, 0, 0, { .selector = 0x28, .cause = SVMQUAL_TASK_CALL } },
+	{ "iret", 0x30, 1ULL << 36, 0, { .selector = 0x30, .cause = SVMQUAL_TASK_IRET } },
+	{ "jmp", 0x38, 1ULL << 38, 0, { .selector = 0x38, .cause = SVMQUAL_TASK_JMP } },
+	{ "gate, #DF", 0x40, 1ULL << 44, 0x80000b08,
+	  { .selector = 0x40, .cause = SVMQUAL_TASK_GATE, .has_error = true } },
+	{ "gate, #NP(0x1234)", 0x48, 1ULL << 44 | 0x1234, 0x80000b0b,
+	  { .selector = 0x48, .cause = SVMQUAL_TASK_GATE, .has_error = true, .error_code = 0x1234 } },
+	{ "gate, external interrupt", 0x50, 0, 0x80000020, { .selector = 0x50, .cause = SVMQUAL_TASK_GATE } },
+	{ "upper bits of the selector word", 0xabcd0058, 0, 0x20, { .selector = 0x58, .cause = SVMQUAL_TASK_CALL } },
+};
+
+static void test_task(void)
+{
+	for_each_row(row, task_rows) {
+		struct svmqual_task got;
+
+		test_context("%s", row->what);
+		svmqual_task(row->info1, row->info2, row->int_info, &got);
+		CHECK_EQ(got.selector, row->want.selector);
+		CHECK_EQ(got.cause, row->want.cause);
+		CHECK_EQ(got.has_error, row->want.has_error);
+		CHECK_EQ(got.error_code, row->want.error_code);
+	}
+}
+
+int main(void)
+{
+	test_io();
+	test_npf();
+	test_registers();
+	test_task();
+	return test_done("svmqual");
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Capabilities: what KVM_CHECK_EXTENSION answers and KVM_ENABLE_CAP switches. A row is here only when
+ * all behind it works; the architecture adds its own rows.
+ *
+ * Contexts: task; enabling holds vm->lock. Source: KVM API, "Capabilities".
+ */
+#include <keel/arch.h>
+#include <keel/ioctl.h>
+#include <keel/uapi.h>
+#include <keel/vm.h>
+#include <linux/cpumask.h>
+
+static int recommended_vcpus(const struct keel_vm *vm)
+{
+	return min_t(unsigned int, num_online_cpus(), KEEL_MAX_VCPUS);
+}
+
+static const struct keel_cap caps[] = {
+	{ .nr = KVM_CAP_USER_MEMORY, .value = 1 },
+	{ .nr = KVM_CAP_NR_VCPUS, .check = recommended_vcpus },
+	{ .nr = KVM_CAP_NR_MEMSLOTS, .value = KEEL_MAX_SLOTS },
+	{ .nr = KVM_CAP_SYNC_MMU, .value = 1 },
+	{ .nr = KVM_CAP_DESTROY_MEMORY_REGION_WORKS, .value = 1 },
+	{ .nr = KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, .value = 1 },
+	{ .nr = KVM_CAP_IOEVENTFD, .value = 1 },
+	{ .nr = KVM_CAP_IOEVENTFD_NO_LENGTH, .value = 1 },
+	{ .nr = KVM_CAP_IOEVENTFD_ANY_LENGTH, .value = 1 },
+	{ .nr = KVM_CAP_INTERNAL_ERROR_DATA, .value = 1 },
+	{ .nr = KVM_CAP_ENABLE_CAP_VM, .value = 1 },
+	{ .nr = KVM_CAP_MAX_VCPUS, .value = KEEL_MAX_VCPUS },
+	{ .nr = KVM_CAP_MAX_VCPU_ID, .value = KEEL_MAX_VCPU_ID },
+	{ .nr = KVM_CAP_READONLY_MEM, .value = 1 },
+	{ .nr = KVM_CAP_CHECK_EXTENSION_VM, .value = 1 },
+	{ .nr = KVM_CAP_IMMEDIATE_EXIT, .value = 1 },
+};
+
+static const struct keel_cap *cap_find(unsigned long nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(caps); i++)
+		if (caps[i].nr == nr)
+			return &caps[i];
+	for (i = 0; i < keel_arch_nr_caps; i++)
+		if (keel_arch_caps[i].nr == nr)
+			return &keel_arch_caps[i];
+	return NULL;
+}
+
+int keel_cap_check(const struct keel_vm *vm, unsigned long nr)
+{
+	const struct keel_cap *cap = cap_find(nr);
+
+	if (!cap)
+		return 0;
+	return cap->check ? cap->check(vm) : cap->value;
+}
+
+int keel_cap_enable(struct keel_vm *vm, const struct kvm_enable_cap *args)
+{
+	const struct keel_cap *cap = cap_find(args->cap);
+
+	if (args->flags || !cap || !cap->enable || args->args[0] & ~cap->args0_mask)
+		return -EINVAL;
+	return cap->enable(vm, args->args);
+}

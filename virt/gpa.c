@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The kernel's own reads and writes of guest memory, on behalf of a guest: page walks, emulated
+ * instructions, paravirtual structures.
+ *
+ * Owns the one place where a guest-physical address becomes a user pointer. Every access goes
+ * through the process's mapping with the ordinary user-access functions, so swapped, shared or
+ * missing pages are the host's business, and no page is held. Runs in task context with
+ * current->mm the VM's.
+ *
+ * slots.access is held for reading from the look-up to the end of the copy, and of the marking in
+ * the log: an ioctl that takes a slot away waits for that, so nothing is written through a slot
+ * after KVM_SET_USER_MEMORY_REGION returned. Data are stored before the log is marked.
+ */
+#include <keel/mem.h>
+#include <keel/vm.h>
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/uaccess.h>
+
+/* The user address of @gpa in @slot; the slot's range passed access limits when it was set. */
+static void __user *slot_ptr(const struct keel_slot *slot, gpa_t gpa)
+{
+	return (void __user *)(slotgeo_hva(&slot->geo, gpa_gfn(gpa)) + gpa_offset(gpa));
+}
+
+/* The slot behind @gpa that allows the access, or NULL. slots.access is held. */
+static struct keel_slot *slot_for(struct keel_vm *vm, gpa_t gpa, bool write)
+{
+	struct keel_slot *slot = keel_slot_find(vm, gpa_gfn(gpa));
+
+	if (slot && write && (slot->geo.flags & SLOTGEO_READONLY))
+		return NULL;
+	return slot;
+}
+
+/* Bytes of the access that lie in the page of @gpa. */
+static unsigned int in_page(gpa_t gpa, unsigned int bytes)
+{
+	return min_t(unsigned int, bytes, PAGE_SIZE - gpa_offset(gpa));
+}
+
+/* The sizes of guest words, without the general copy's set-up. Return: nonzero on a fault. */
+static unsigned long copy_in(void *to, const void __user *from, unsigned int bytes)
+{
+	switch (bytes) {
+	case 1:
+		return __get_user(*(u8 *)to, (const u8 __user *)from);
+	case 2:
+		return __get_user(*(u16 *)to, (const u16 __user *)from);
+	case 4:
+		return __get_user(*(u32 *)to, (const u32 __user *)from);
+	case 8:
+		return __get_user(*(u64 *)to, (const u64 __user *)from);
+	}
+	return __copy_from_user(to, from, bytes);
+}
+
+static unsigned long copy_out(void __user *to, const void *from, unsigned int bytes)
+{
+	switch (bytes) {
+	case 1:
+		return __put_user(*(const u8 *)from, (u8 __user *)to);
+	case 2:
+		return __put_user(*(const u16 *)from, (u16 __user *)to);
+	case 4:
+		return __put_user(*(const u32 *)from, (u32 __user *)to);
+	case 8:
+		return __put_user(*(const u64 *)from, (u64 __user *)to);
+	}
+	return __copy_to_user(to, from, bytes);
+}
+
+int keel_gpa_read(struct keel_vm *vm, gpa_t gpa, void *to, unsigned int bytes)
+{
+	struct keel_slot *slot;
+	unsigned int now;
+	int ret = 0;
+
+	might_fault();
+	down_read(&vm->slots.access);
+	for (; bytes; bytes -= now, to += now, gpa = gpa_add(gpa, now)) {
+		now = in_page(gpa, bytes);
+		slot = slot_for(vm, gpa, false);
+		if (!slot || copy_in(to, slot_ptr(slot, gpa), now)) {
+			ret = -EFAULT;
+			break;
+		}
+	}
+	up_read(&vm->slots.access);
+	return ret;
+}
+
+int keel_gpa_write(struct keel_vm *vm, gpa_t gpa, const void *from, unsigned int bytes)
+{
+	struct keel_slot *slot;
+	unsigned int now;
+	int ret = 0;
+
+	might_fault();
+	down_read(&vm->slots.access);
+	for (; bytes; bytes -= now, from += now, gpa = gpa_add(gpa, now)) {
+		now = in_page(gpa, bytes);
+		slot = slot_for(vm, gpa, true);
+		if (!slot) {
+			ret = -EFAULT;
+			break;
+		}
+		/* A copy that faults half-way has stored something: mark in any case. */
+		ret = copy_out(slot_ptr(slot, gpa), from, now) ? -EFAULT : 0;
+		keel_dirty_mark(slot, gpa_gfn(gpa));
+		if (ret)
+			break;
+	}
+	up_read(&vm->slots.access);
+	return ret;
+}
+
+/* Exchange one word if it holds *@old, else put there what it holds. Return: 0, 1 or -EFAULT. */
+#define CMPXCHG(type, ptr, old, new)							\
+({											\
+	type was_ = *(old);								\
+	int ret_ = __try_cmpxchg_user((type __user *)(ptr), &was_, (type)(new), fault_##type);	\
+											\
+	*(old) = was_;									\
+	ret_;										\
+})
+
+static int cmpxchg_word(void __user *ptr, u64 *old, u64 new, unsigned int bytes)
+{
+	switch (bytes) {
+	case 1:
+		return CMPXCHG(u8, ptr, old, new);
+	case 2:
+		return CMPXCHG(u16, ptr, old, new);
+	case 4:
+		return CMPXCHG(u32, ptr, old, new);
+	case 8:
+		return CMPXCHG(u64, ptr, old, new);
+	}
+	return -EFAULT;
+}
+
+int keel_gpa_cmpxchg(struct keel_vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned int bytes)
+{
+	struct keel_slot *slot;
+	int ret = -EFAULT;
+
+	might_fault();
+	down_read(&vm->slots.access);
+	slot = slot_for(vm, gpa, true);
+	if (slot && in_page(gpa, bytes) == bytes) {
+		ret = cmpxchg_word(slot_ptr(slot, gpa), old, new, bytes);
+		/* A failed exchange writes too: the CPU stores back what it found. */
+		if (ret >= 0)
+			keel_dirty_mark(slot, gpa_gfn(gpa));
+	}
+	up_read(&vm->slots.access);
+	return ret;
+}
+
+enum keel_gpa_kind keel_gpa_kind(struct keel_vm *vm, gpa_t gpa)
+{
+	enum keel_gpa_kind kind = KEEL_GPA_NONE;
+	struct keel_slot *slot;
+
+	rcu_read_lock();
+	slot = keel_slot_find(vm, gpa_gfn(gpa));
+	if (slot)
+		kind = slot->geo.flags & SLOTGEO_READONLY ? KEEL_GPA_READONLY : KEEL_GPA_RAM;
+	rcu_read_unlock();
+	return kind;
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The seam to the host kernel: what its versions do differently.
+ *
+ * Owns: version tests. Does not own: anything that looks at the host's own KVM structures, which is
+ * hostabi.c's alone. Contexts: as each contract in keel/host.h says.
+ */
+#include <asm/reboot.h>
+#include <keel/host.h>
+
+static void (*emergency_fn)(void);
+
+static void emergency_call(void)
+{
+	void (*fn)(void) = READ_ONCE(emergency_fn);
+
+	if (fn)
+		fn();
+}
+
+void keel_host_emergency_set(void (*fn)(void))
+{
+	if (fn) {
+		WRITE_ONCE(emergency_fn, fn);
+		cpu_emergency_register_virt_callback(emergency_call);
+	} else {
+		cpu_emergency_unregister_virt_callback(emergency_call);
+		WRITE_ONCE(emergency_fn, NULL);
+	}
+}

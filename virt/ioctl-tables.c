@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The requests that mean the same on every architecture: their rows and, where they are a line or
+ * two, their functions. The architecture adds its own tables (keel/arch.h).
+ *
+ * Contexts: task, with the lock the row names.
+ */
+#include <keel/arch.h>
+#include <keel/ioctl.h>
+#include <keel/uapi.h>
+#include <keel/vcpu.h>
+#include <keel/vm.h>
+#include <linux/signal.h>
+#include <linux/uaccess.h>
+
+static long get_api_version(struct keel_call *call)
+{
+	return KVM_API_VERSION;
+}
+
+static long create_vm(struct keel_call *call)
+{
+	return keel_vm_create_fd(call->value);
+}
+
+static long check_extension(struct keel_call *call)
+{
+	return keel_cap_check(call->vm, call->value);
+}
+
+static long get_vcpu_mmap_size(struct keel_call *call)
+{
+	return 3 * PAGE_SIZE;
+}
+
+static long create_vcpu(struct keel_call *call)
+{
+	return keel_vcpu_create_fd(call->vm, call->value);
+}
+
+static long set_memory_region(struct keel_call *call)
+{
+	const struct kvm_userspace_memory_region *old = call->arg;
+	struct kvm_userspace_memory_region2 region = {
+		.slot = old->slot,
+		.flags = old->flags,
+		.guest_phys_addr = old->guest_phys_addr,
+		.memory_size = old->memory_size,
+		.userspace_addr = old->userspace_addr,
+	};
+
+	return keel_slots_set(call->vm, &region);
+}
+
+static long get_dirty_log(struct keel_call *call)
+{
+	return keel_dirty_get(call->vm, call->arg);
+}
+
+static long ioeventfd(struct keel_call *call)
+{
+	return keel_ioeventfd(call->vm, call->arg);
+}
+
+static long enable_cap(struct keel_call *call)
+{
+	return keel_cap_enable(call->vm, call->arg);
+}
+
+static long run(struct keel_call *call)
+{
+	return keel_arch_run(call->vcpu);
+}
+
+/* The mask of blocked signals while in KVM_RUN; a NULL argument means the thread's own again. */
+static long set_signal_mask(struct keel_call *call)
+{
+	struct kvm_signal_mask __user *user = call->user;
+	sigset_t mask;
+	u32 len;
+
+	if (!user) {
+		call->vcpu->sigset_active = false;
+		return 0;
+	}
+	if (get_user(len, &user->len))
+		return -EFAULT;
+	if (len != sizeof(mask))
+		return -EINVAL;
+	if (copy_from_user(&mask, user->sigset, sizeof(mask)))
+		return -EFAULT;
+	sigdelsetmask(&mask, sigmask(SIGKILL) | sigmask(SIGSTOP));
+	call->vcpu->sigset = mask;
+	call->vcpu->sigset_active = true;
+	return 0;
+}
+
+static const struct keel_ioctl system_rows[] = {
+	KEEL_IOCTL(KVM_GET_API_VERSION, KEEL_LOCK_NONE, KEEL_ARG_NONE, get_api_version, "abi_fd"),
+	KEEL_IOCTL(KVM_CREATE_VM, KEEL_LOCK_NONE, KEEL_ARG_VALUE, create_vm, "abi_fd"),
+	KEEL_IOCTL(KVM_CHECK_EXTENSION, KEEL_LOCK_NONE, KEEL_ARG_VALUE, check_extension, "abi_fd"),
+	KEEL_IOCTL(KVM_GET_VCPU_MMAP_SIZE, KEEL_LOCK_NONE, KEEL_ARG_NONE, get_vcpu_mmap_size, "abi_fd"),
+};
+
+static const struct keel_ioctl vm_rows[] = {
+	KEEL_IOCTL(KVM_CHECK_EXTENSION, KEEL_LOCK_NONE, KEEL_ARG_VALUE, check_extension, "abi_fd"),
+	KEEL_IOCTL(KVM_CREATE_VCPU, KEEL_LOCK_VM, KEEL_ARG_VALUE, create_vcpu, "abi_fd"),
+	KEEL_IOCTL(KVM_SET_USER_MEMORY_REGION, KEEL_LOCK_NONE, KEEL_ARG_IN, set_memory_region, "mem_slots"),
+	KEEL_IOCTL(KVM_GET_DIRTY_LOG, KEEL_LOCK_NONE, KEEL_ARG_IN, get_dirty_log, "mem_slots"),
+	KEEL_IOCTL(KVM_IOEVENTFD, KEEL_LOCK_NONE, KEEL_ARG_IN, ioeventfd, "run_exits"),
+	KEEL_IOCTL(KVM_ENABLE_CAP, KEEL_LOCK_VM, KEEL_ARG_IN, enable_cap, "abi_fd"),
+};
+
+static const struct keel_ioctl vcpu_rows[] = {
+	KEEL_IOCTL(KVM_RUN, KEEL_LOCK_LOADED, KEEL_ARG_NONE, run, "run_exits"),
+	KEEL_IOCTL(KVM_SET_SIGNAL_MASK, KEEL_LOCK_VCPU, KEEL_ARG_USER, set_signal_mask, "run_exits"),
+};
+
+const struct keel_ioctl_table keel_system_ioctls = { system_rows, ARRAY_SIZE(system_rows) };
+const struct keel_ioctl_table keel_vm_ioctls = { vm_rows, ARRAY_SIZE(vm_rows) };
+const struct keel_ioctl_table keel_vcpu_ioctls = { vcpu_rows, ARRAY_SIZE(vcpu_rows) };
