@@ -13,6 +13,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/preempt.h>
 
 static const struct file_operations system_fops = {
 	.owner = THIS_MODULE,
@@ -42,12 +43,14 @@ static int __init keel_module_init(void)
 	err = keel_power_init();
 	if (err)
 		goto arch_exit;
+	preempt_notifier_inc();
 	err = misc_register(&system_dev);
 	if (err)
 		goto power_exit;
 	return 0;
 
 power_exit:
+	preempt_notifier_dec();
 	keel_power_exit();
 arch_exit:
 	keel_arch_exit();
@@ -59,6 +62,7 @@ vcpu_exit:
 static void __exit keel_module_exit(void)
 {
 	misc_deregister(&system_dev);
+	preempt_notifier_dec();
 	keel_notify_drain();
 	keel_power_exit();
 	keel_arch_exit();

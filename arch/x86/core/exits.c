@@ -71,7 +71,7 @@ bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 	unsigned int len = vcpu->arch.insn_len;
 
 	if (!len || vcpu->arch.regs.rflags & X86_RFLAGS_TF)
-		return kind == KEEL_EXIT_NONE;
+		return false;
 	switch (kind) {
 	case KEEL_EXIT_CPUID:
 		do_cpuid(vcpu);
@@ -91,8 +91,6 @@ bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 	case KEEL_EXIT_WBINVD:
 	case KEEL_EXIT_NOP:
 		break;
-	case KEEL_EXIT_NONE:
-		return true;
 	default:
 		return false;
 	}

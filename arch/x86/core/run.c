@@ -60,11 +60,12 @@ static enum keel_exit_kind guest_run(struct keel_vcpu *vcpu)
 	struct keel_vcpu_arch *arch = &vcpu->arch;
 	enum keel_exit_kind kind;
 
-	keel_host_guest_enter();
 	if (unlikely(arch->debug_active))
 		keel_debug_enter(vcpu);
 	do {
+		keel_host_guest_enter();
 		static_call(keel_enter)(vcpu);
+		keel_host_guest_exit();
 		kind = static_call(keel_after_exit)(vcpu);
 		vcpu->stats.exits++;
 		if (unlikely(arch->inflight | arch->vectoring.kind)) {
@@ -78,7 +79,6 @@ static enum keel_exit_kind guest_run(struct keel_vcpu *vcpu)
 		 !xfer_to_guest_mode_work_pending());
 	if (unlikely(arch->debug_active))
 		keel_debug_leave(vcpu);
-	keel_host_guest_exit();
 	return kind;
 }
 

@@ -207,11 +207,6 @@ static enum emu_status start(struct emu *e)
 	case OP_INS:
 	case OP_OUTS:
 		return start_port(e);
-	case OP_MOVS:
-		/* The source may be a device: find a fault of the destination before it is read. */
-		if (!dest_linear(e, element(e), EMU_LIN_WRITE, &addr))
-			return EMU_FAULT;
-		fallthrough;
 	default:
 		if (!source_linear(e, element(e), &addr))
 			return EMU_FAULT;

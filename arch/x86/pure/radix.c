@@ -241,14 +241,23 @@ static inline u64 *walk_leaf(struct radix_tree *tree, struct walk *w, enum prune
 static inline u64 *slot_find(const struct radix_tree *tree, u64 gfn, unsigned int *level,
 			     u64 *entry)
 {
+	const u64 present = tree->fmt->present;
+	const u64 large = tree->fmt->large;
+	const u64 address = tree->fmt->addr & ~tree->enc;
+	const u64 va_offset = tree->va_offset;
 	unsigned int at = tree->levels;
-	u64 *slot = &tree->root[index_of(gfn, at)];
+	unsigned int shift = 9 * (at - 1);
+	u64 *table = tree->root;
+	u64 *slot;
 
-	while (*entry = READ_ONCE(*slot), at > *level) {
-		if (!is_present(tree, *entry) || !is_table(tree, *entry, at))
+	/* The hot loop of every fault: is_table() and table_of() with their masks in registers. */
+	for (;; shift -= 9) {
+		slot = &table[gfn >> shift & (RADIX_ENTRIES - 1)];
+		*entry = READ_ONCE(*slot);
+		if (at == *level || !(*entry & present) || *entry & large)
 			break;
+		table = (u64 *)(uintptr_t)((*entry & address) + va_offset);
 		at--;
-		slot = &table_of(tree, *entry)[index_of(gfn, at)];
 	}
 	*level = at;
 	return slot;
@@ -398,31 +407,27 @@ enum radix_result radix_map(struct radix_tree *tree, gfn_t gfn, unsigned int lev
 			    struct radix_cache *cache, struct radix_gather *g)
 {
 	u64 raw = gfn_raw(gfn);
-	unsigned int at = tree->levels;
-	u64 *table = tree->root;
+	unsigned int at = level;
 	bool split = false;
 	enum radix_result result;
 	u64 want, entry;
 	u64 *slot;
 
-	if (level < RADIX_LEVEL_4K || level > RADIX_LEVEL_1G || raw >= reach(tree) ||
+	if (level - 1 >= RADIX_LEVEL_1G || raw >> (9 * tree->levels) ||
 	    raw & (radix_span(level) - 1) || !pa_valid(tree, pa, level) || !access_valid(access) ||
 	    mt >= RADIX_NR_MEMTYPES)
 		return RADIX_INVAL;
 	want = leaf_make(tree, level, pa, access, mt, flags);
+	slot = slot_find(tree, raw, &at, &entry);
 
-	for (;;) {
-		slot = &table[index_of(raw, at)];
-		entry = READ_ONCE(*slot);
-		if (at == level)
-			break;
+	while (unlikely(at > level)) {
+		u64 *table;
+
 		if (!is_present(tree, entry)) {
 			/* From here down everything is missing, so this is the only shortage. */
 			if (cache->nr < at - level)
 				return RADIX_NOMEM;
 			table = slot_link(tree, slot, cache);
-		} else if (is_table(tree, entry, at)) {
-			table = table_of(tree, entry);
 		} else {
 			if (leaf_covers(tree, entry, at, want, raw))
 				return RADIX_SAME;
@@ -434,6 +439,8 @@ enum radix_result radix_map(struct radix_tree *tree, gfn_t gfn, unsigned int lev
 			table = table_of(tree, READ_ONCE(*slot));
 		}
 		at--;
+		slot = &table[index_of(raw, at)];
+		entry = READ_ONCE(*slot);
 	}
 
 	if (!is_present(tree, entry)) {

@@ -102,8 +102,8 @@ static void test_last_frame(void)
 		model_begin(1, variant);
 		cache = full_cache();
 		radix_gather_init(&g, NULL, 0);
-		CHECK_EQ(radix_map(&m.tree, to_gfn(last), 1, 0x1000, RADIX_R, RADIX_WB, 0, &cache, &g),
-			 RADIX_NEW);
+		CHECK_EQ(radix_map(&m.tree, to_gfn(last), 1, 0x1000, RADIX_R, RADIX_WB, 0, &cache,
+				   &g), RADIX_NEW);
 		CHECK_EQ(m.tree.nr_tables, variant ? 5 : 4);
 		CHECK(!radix_unmap(&m.tree, &r, 1, &g));
 		CHECK_EQ(g.nr_removed, 1);
@@ -124,6 +124,7 @@ static struct {
 	bool stop;
 	unsigned int pause; /* longest wait between two accesses */
 	unsigned int accesses;
+	unsigned int frames; /* it uses the first ones */
 	u64 made[HW_FRAMES]; /* dirty bits set while the frame's leaf was a 4 KiB one */
 	bool written[HW_FRAMES];
 } hw;
@@ -140,7 +141,7 @@ static void *hardware(void *unused)
 	uint64_t s = 99;
 
 	while (!__atomic_load_n(&hw.stop, __ATOMIC_ACQUIRE)) {
-		u64 i = test_rand_below(&s, HW_FRAMES);
+		u64 i = test_rand_below(&s, hw.frames);
 		struct probe p = raw_probe(BASE_GFN + i, 1);
 
 		if (hw.pause)
@@ -188,12 +189,13 @@ static void test_dirty_exact(void)
 
 	memset(&hw, 0, sizeof(hw));
 	memset(seen, 0, sizeof(seen));
+	hw.frames = 4;
 	seed = 11;
 	model_begin(0, 0);
 	cache = full_cache();
 	pthread_create(&thread, NULL, hardware, NULL);
-	for (unsigned int i = 0; i < 60000 || (total < 1000 && i < 10000000); i++) {
-		u64 frame = below(HW_FRAMES), gfn = BASE_GFN + frame;
+	for (unsigned int i = 0; i < 400000 || (total < 1000 && i < 10000000); i++) {
+		u64 frame = below(hw.frames), gfn = BASE_GFN + frame;
 		struct radix_range r = { .next = to_gfn(gfn), .end = to_gfn(gfn + 1 + below(3)) };
 		struct radix_gather g;
 		u64 nr = 0;
@@ -206,9 +208,7 @@ static void test_dirty_exact(void)
 			total += collect(seen);
 			break;
 		case 1: {
-			/* The last frame stays, so that its table does, and no page is reused. */
-			if (frame % 512 > 500)
-				break;
+			/* The table is never left empty at its end, so that no page is reused. */
 			r.end = to_gfn(gfn + 1);
 			radix_unmap(&m.tree, &r, 100, &g);
 			for (unsigned int n = 0; n < g.leaf_nr; n++)
@@ -254,6 +254,7 @@ static void test_dirty_split(void)
 		pthread_t thread;
 
 		memset(&hw, 0, sizeof(hw));
+		hw.frames = HW_FRAMES;
 		hw.pause = round % 4 * 1500;
 		model_begin(0, 0);
 		cache = full_cache();
