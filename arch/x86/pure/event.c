@@ -223,6 +223,7 @@ void event_after_exit(struct event_state *state, const struct event_vectoring *v
 			.has_error_code = vectoring->has_error_code,
 			.error_code = vectoring->error_code,
 		};
+		state->exception_pending = false;
 		state->exception_injected = true;
 		break;
 	case EVENT_KIND_NMI:
@@ -231,6 +232,7 @@ void event_after_exit(struct event_state *state, const struct event_vectoring *v
 		break;
 	case EVENT_KIND_INTERRUPT:
 		state->interrupt_vector = vectoring->vector;
+		state->interrupt_pending = false;
 		state->interrupt_injected = true;
 		break;
 	case EVENT_KIND_NONE:

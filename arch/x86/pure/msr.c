@@ -37,6 +37,7 @@
 #define MSRS_LOW(X)                                                                                \
 	X(P5_MC, 0x0, 2, 0, CONST, ZERO_OR_RESET, 0, NONE, 0, 0)                                   \
 	X(TSC, 0x10, 1, 0, CLOCK, MASK, L, NONE, ANY, 0)                                           \
+	X(KVM_CLOCKS, 0x11, 2, 2, STORE, MASK, HO, NONE, ANY, 0)                                   \
 	X(PLATFORM_ID, 0x17, 1, 0, CONST, ZERO_OR_RESET, RO, NONE, 0, 0)                           \
 	X(APIC_BASE, 0x1b, 1, 0, REGS, APIC_BASE, 0, NONE, 0, 0)                                   \
 	X(EBL_CR_POWERON, 0x2a, 1, 0, CONST, ZERO_OR_RESET, 0, NONE, 0, 0)                         \

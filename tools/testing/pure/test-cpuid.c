@@ -346,8 +346,14 @@ static void test_xsave(void)
 	CHECK_EQ(reg_of(t, 0xd, 0, 'c'), 576);
 	/* FMA, AVX, F16C go with the upper halves; XSAVE stays. */
 	CHECK_EQ(reg_of(t, 1, 0, 'c') & (1u << 12 | 1u << 28 | 1u << 29 | 1u << 26), 1u << 26);
+	CHECK_EQ(reg_of(t, 7, 0, 'b') & 1u << 5, 0);
 	offer(&intel, 0, 0, 0);
 	CHECK(!cpuid_lookup(t, 0xd, 0) && !(reg_of(t, 1, 0, 'c') & 1u << 26));
+	/* A component that XSS manages is not offered in XCR0. */
+	cpuid_lookup(&intel.host, 0xd, 9)->ecx |= 1;
+	offer(&intel, 0, 0x2e7, 0);
+	CHECK_EQ(reg_of(t, 0xd, 0, 'a'), 0xe7);
+	cpuid_lookup(&intel.host, 0xd, 9)->ecx &= ~1u;
 	/* Half of a group is nothing. */
 	offer(&intel, 0, 0x67, 0);
 	CHECK_EQ(reg_of(t, 0xd, 0, 'a'), 7);
@@ -475,6 +481,10 @@ static void test_execute(void)
 	e[0].edx = 0x6e65476e;
 	cpuid_table_init(&t, e, ARRAY_SIZE(e));
 	check_regs(&t, 0x16, 0, 0, 0, 0, 0);
+	/* Other vendors follow Intel. */
+	e[0].ebx = 0x746e6543;
+	cpuid_table_init(&t, e, ARRAY_SIZE(e));
+	check_regs(&t, 0x16, 0, 21, 22, 23, 24);
 	/* No CPUID at all. */
 	cpuid_table_init(&t, NULL, 0);
 	check_regs(&t, 0, 0, 0, 0, 0, 0);

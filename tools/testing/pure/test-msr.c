@@ -406,6 +406,10 @@ static void test_reads(void)
 		{ 0x3b, G, false, MSR_GP, 0 }, { 0x3b, V, false, MSR_OK, 0 },
 		{ 0xc0010004, G, false, MSR_OK, 0 }, { 0xc0010010, G, false, MSR_OK, 0 },
 		{ 0xc0011029, G, false, MSR_OK, 2 }, { 0xc0010200, G, false, MSR_OK, 0 },
+		{ 0xc001020b, G, false, MSR_OK, 0 }, { 0xc001020c, G, false, MSR_UNKNOWN, 0 },
+		{ 0xc0010007, G, false, MSR_OK, 0 }, { 0xc0010008, G, false, MSR_UNKNOWN, 0 },
+		{ 0xc0010055, G, false, MSR_OK, 0 }, { 0xc0010058, G, false, MSR_OK, 0 },
+		{ 0xc001001f, G, false, MSR_OK, 0 }, { 0x2a, G, false, MSR_OK, 0 },
 	};
 
 	for_each_row(row, rows) {

@@ -116,14 +116,14 @@ static void test_last_frame(void)
 	}
 }
 
-/* -- hardware beside the writer ------------------------------------------------------------------ */
+/* -- hardware beside the writer ------------------------------------------------ */
 
 #define HW_FRAMES 1024
 
 static struct {
 	bool stop;
+	bool gate, idle; /* closed by the writer; answered by hardware */
 	unsigned int pause; /* longest wait between two accesses */
-	unsigned int accesses;
 	unsigned int frames; /* it uses the first ones */
 	u64 made[HW_FRAMES]; /* dirty bits set while the frame's leaf was a 4 KiB one */
 	bool written[HW_FRAMES];
@@ -144,6 +144,13 @@ static void *hardware(void *unused)
 		u64 i = test_rand_below(&s, hw.frames);
 		struct probe p = raw_probe(BASE_GFN + i, 1);
 
+		if (__atomic_load_n(&hw.gate, __ATOMIC_ACQUIRE)) {
+			__atomic_store_n(&hw.idle, true, __ATOMIC_RELEASE);
+			while (__atomic_load_n(&hw.gate, __ATOMIC_ACQUIRE))
+				sched_yield();
+			__atomic_store_n(&hw.idle, false, __ATOMIC_RELEASE);
+			continue;
+		}
 		if (hw.pause)
 			spin(test_rand_below(&s, hw.pause));
 		if (p.kind != KIND_LEAF || !(p.entry & 2))
@@ -153,15 +160,14 @@ static void *hardware(void *unused)
 			continue;
 		hw.made[i] += !(p.entry & 0x40);
 		hw.written[i] = true;
-		__atomic_fetch_add(&hw.accesses, 1, __ATOMIC_RELEASE);
 	}
 	return unused;
 }
 
-/* On a busy machine the other thread may run late. */
-static void hardware_await(unsigned int accesses)
+static void hardware_gate(bool closed)
 {
-	while (__atomic_load_n(&hw.accesses, __ATOMIC_ACQUIRE) < accesses)
+	__atomic_store_n(&hw.gate, closed, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&hw.idle, __ATOMIC_ACQUIRE) != closed)
 		sched_yield();
 }
 
@@ -194,7 +200,7 @@ static void test_dirty_exact(void)
 	model_begin(0, 0);
 	cache = full_cache();
 	pthread_create(&thread, NULL, hardware, NULL);
-	for (unsigned int i = 0; i < 400000 || (total < 1000 && i < 10000000); i++) {
+	for (unsigned int i = 0; i < 200000 || (total < 1000 && i < 10000000); i++) {
 		u64 frame = below(hw.frames), gfn = BASE_GFN + frame;
 		struct radix_range r = { .next = to_gfn(gfn), .end = to_gfn(gfn + 1 + below(3)) };
 		struct radix_gather g;
@@ -241,21 +247,25 @@ static void test_dirty_exact(void)
 	model_end();
 }
 
-/* A frame written in a round is reported dirty at its end, through any number of splits. */
+/*
+ * A frame written while a leaf is split, a table is put together or a table is replaced is reported
+ * dirty afterwards, be it by the removed leaves or by the bits that are left.
+ */
 static void test_dirty_split(void)
 {
+	static struct radix_leaf leaf[RADIX_ENTRIES];
 	unsigned int written = 0;
 
 	seed = 12;
-	for (unsigned int round = 0; round < 40; round++) {
-		u64 seen[HW_FRAMES] = { 0 };
+	for (unsigned int round = 0; round < 4; round++) {
 		struct radix_cache cache;
 		struct radix_gather g;
 		pthread_t thread;
 
 		memset(&hw, 0, sizeof(hw));
 		hw.frames = HW_FRAMES;
-		hw.pause = round % 4 * 1500;
+		hw.pause = round * 300;
+		hw.gate = true;
 		model_begin(0, 0);
 		cache = full_cache();
 		radix_gather_init(&g, NULL, 0);
@@ -263,31 +273,39 @@ static void test_dirty_split(void)
 			radix_map(&m.tree, to_gfn(BASE_GFN + i * 512), 2, (BASE_GFN + i * 512) << 12,
 				  RADIX_RWX, RADIX_WB, RADIX_HOST_WRITE, &cache, &g);
 		pthread_create(&thread, NULL, hardware, NULL);
-		hardware_await(3);
-		for (unsigned int i = 0; i < 20; i++) {
-			u64 gfn = BASE_GFN + below(HW_FRAMES), turns = below(3000);
+		for (unsigned int i = 0; i < 300; i++) {
+			u64 first = below(2) * 512, gfn = BASE_GFN + first, seen[HW_FRAMES] = { 0 };
+			u64 pa = (gfn + below(2) * 512) << 12;
 
 			cache_drain(&cache);
 			cache_fill(&cache, 2);
-			spin(turns);
-			radix_split(&m.tree, to_gfn(gfn), &cache);
-			spin(turns);
-			/* Clean leaves, so that bits come up while the table is put together. */
+			radix_gather_init(&g, leaf, RADIX_ENTRIES);
+			hardware_gate(false);
+			spin(below(400));
+			if (radix_split(&m.tree, to_gfn(gfn), &cache) == RADIX_SAME && below(2))
+				radix_collapse(&m.tree, to_gfn(gfn), 2, true, &g);
+			else if (below(2))
+				radix_map(&m.tree, to_gfn(gfn), 2, pa, RADIX_RWX, RADIX_WB,
+					  RADIX_HOST_WRITE, &cache, &g);
+			hardware_gate(true);
+			for (unsigned int n = 0; n < g.leaf_nr; n++)
+				if (leaf[n].flags & RADIX_DIRTY)
+					seen[gfn_raw(leaf[n].gfn) - BASE_GFN] = 1;
 			collect(seen);
-			radix_collapse(&m.tree, to_gfn(gfn), 2, true, &g);
+			for (unsigned int n = 0; n < HW_FRAMES; n++) {
+				CHECK(!hw.written[n] || seen[n]);
+				written += hw.written[n];
+				hw.written[n] = false;
+			}
+			gather_drain(&g);
 		}
 		__atomic_store_n(&hw.stop, true, __ATOMIC_RELEASE);
+		hardware_gate(false);
 		pthread_join(thread, NULL);
-		collect(seen);
-		for (unsigned int i = 0; i < HW_FRAMES; i++) {
-			CHECK(!hw.written[i] || seen[i]);
-			written += hw.written[i];
-		}
 		cache_drain(&cache);
-		gather_drain(&g);
 		model_end();
 	}
-	CHECK(written >= 40);
+	CHECK(written >= 100);
 }
 
 int main(void)

@@ -49,6 +49,8 @@ static void test_known(void)
 	CHECK_EQ(tsc_ratio(&amd, 256000, 1000), 0);
 	CHECK_EQ(tsc_ratio(&vmx, 65535000, 1000), 65535ULL << 48);
 	CHECK_EQ(tsc_ratio(&vmx, 65536000, 1000), 0);
+	/* The largest ratio itself is fine. */
+	CHECK_EQ(tsc_ratio(&(struct tsc_scaling){ 3ULL << 32, 32 }, 3, 1), 3ULL << 32);
 	CHECK_EQ(tsc_scale(&none, 12345, 1ULL << 40), 12345);
 	CHECK_EQ(tsc_scale(&amd, 12345, 0), 12345);
 	CHECK_EQ(tsc_scale(&amd, ~0ULL, 1ULL << 32), ~0ULL);
