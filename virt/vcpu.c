@@ -24,8 +24,6 @@
 #include <linux/slab.h>
 #include <linux/smp.h>
 
-#define VCPU_MAP_PAGES 3	/* kvm_run, port data, coalesced ring (not offered yet) */
-
 static DEFINE_PER_CPU(cpumask_var_t, kick_mask);
 
 static void vcpu_sched_in(struct preempt_notifier *pn, int cpu)
@@ -161,16 +159,33 @@ void keel_vcpus_free(struct keel_vm *vm)
 		vcpu_free(vcpu);
 }
 
+/* All vCPUs of a VM show one ring. Nothing fills it yet, so it is made when somebody looks. */
+static void *coalesced_ring(struct keel_vm *vm)
+{
+	void *ring = READ_ONCE(vm->coalesced_ring), *page;
+
+	if (ring)
+		return ring;
+	page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	ring = cmpxchg(&vm->coalesced_ring, NULL, page);
+	if (!ring)
+		return page;
+	free_page((unsigned long)page);
+	return ring;
+}
+
 static vm_fault_t vcpu_map_fault(struct vm_fault *vmf)
 {
 	struct keel_vcpu *vcpu = vmf->vma->vm_file->private_data;
-	void *page;
+	void *page = NULL;
 
 	if (vmf->pgoff == 0)
 		page = vcpu->run;
 	else if (vmf->pgoff == 1)
 		page = vcpu->pio_data;
-	else
+	else if (vmf->pgoff == 2)
+		page = coalesced_ring(vcpu->vm);
+	if (!page)
 		return VM_FAULT_SIGBUS;
 	vmf->page = virt_to_page(page);
 	get_page(vmf->page);

@@ -32,6 +32,7 @@ static void vm_destroy(struct keel_vm *vm)
 	keel_slots_free(vm);
 	keel_power_put();
 	xa_destroy(&vm->vcpus);
+	free_page((unsigned long)vm->coalesced_ring);
 	mmdrop(vm->mm);
 	kfree(vm);
 }

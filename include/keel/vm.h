@@ -20,7 +20,7 @@ struct mm_struct;
 
 /*
  * Legend: I immutable after creation; A atomic; L vm->lock; M mmu_lock; R RCU, written under the
- * lock named; O owned by the sub-struct's file, which has its own legend.
+ * lock named; U shared with user space; O owned by the sub-struct's file, which has its own legend.
  */
 struct keel_vm {
 	refcount_t users;		/* A */
@@ -29,6 +29,7 @@ struct keel_vm {
 
 	struct xarray vcpus;		/* L: by vCPU id; lock-free readers */
 	unsigned int nr_vcpus;		/* L */
+	void *coalesced_ring;		/* A, U: page 2 of every vCPU's mapping, or NULL */
 	const char *poison;		/* A: why no vCPU may run any more, or NULL; set once */
 
 	struct keel_slots slots;	/* O: virt/slots.c */

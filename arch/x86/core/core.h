@@ -187,10 +187,9 @@ long keel_clock_set(struct keel_call *call);
 
 /* --- debug.c ----------------------------------------------------------------------------------------------- */
 
-u64 keel_dr_read(struct keel_vcpu *vcpu, unsigned int nr);
-/* 0, or -EINVAL when #GP is due. */
-int keel_dr_write(struct keel_vcpu *vcpu, unsigned int nr, u64 value);
-void keel_debug_update(struct keel_vcpu *vcpu);
+void keel_debug_take(struct keel_vcpu *vcpu);		/* the guest touched a debug register */
+void keel_debug_release(struct keel_vcpu *vcpu);	/* KVM_RUN returns: take them back if none is armed */
+void keel_debug_update(struct keel_vcpu *vcpu);		/* user space set DR7 */
 void keel_debug_enter(struct keel_vcpu *vcpu);	/* load the guest's breakpoints [I] */
 void keel_debug_leave(struct keel_vcpu *vcpu);	/* and the host's again [I] */
 

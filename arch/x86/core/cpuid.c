@@ -65,7 +65,7 @@ int __init keel_cpuid_module_init(void)
 	return 0;
 }
 
-void keel_cpuid_refresh(struct keel_vcpu *vcpu)
+static void refresh(struct keel_vcpu *vcpu, struct cpuid_table *table)
 {
 	struct cpuid_dynamic dynamic = {
 		.xcr0 = vcpu->arch.fpu.xcr0,
@@ -79,7 +79,12 @@ void keel_cpuid_refresh(struct keel_vcpu *vcpu)
 					       X86_MSR_MISC_ENABLE);
 	keel_regs_need(vcpu, KEEL_RG_CR);
 	dynamic.cr4 = vcpu->arch.regs.cr4;
-	cpuid_update_dynamic(&vcpu->arch.cpuid.table, &keel_cpuid_supported, &dynamic);
+	cpuid_update_dynamic(table, &keel_cpuid_supported, &dynamic);
+}
+
+void keel_cpuid_refresh(struct keel_vcpu *vcpu)
+{
+	refresh(vcpu, &vcpu->arch.cpuid.table);
 }
 
 void keel_cpuid_reset(struct keel_vcpu *vcpu)
@@ -95,13 +100,31 @@ void keel_cpuid_free(struct keel_vcpu *vcpu)
 	kvfree(vcpu->arch.cpuid.table.leaf);
 }
 
+/* A guest that has run has seen its CPUID: setting it again is allowed only if it stays the same. */
+static bool same_as_installed(struct keel_vcpu *vcpu, struct cpuid_leaf *leaf, unsigned int n)
+{
+	const struct cpuid_table *now = &vcpu->arch.cpuid.table;
+	struct cpuid_table *table = kmalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
+	bool same;
+
+	if (!table)
+		return false;
+	cpuid_table_init(table, leaf, n);
+	refresh(vcpu, table);
+	same = n == now->n && !memcmp(leaf, now->leaf, n * sizeof(*leaf));
+	kfree(table);
+	return same;
+}
+
 /* Take over @leaf (kvmalloc memory, or NULL when n is 0). */
 static int cpuid_install(struct keel_vcpu *vcpu, struct cpuid_leaf *leaf, unsigned int n)
 {
 	struct keel_cpuid *cpuid = &vcpu->arch.cpuid;
 	int err = cpuid_validate(leaf, n);
 
-	if (err) {
+	if (!err && vcpu->arch.has_run)
+		err = same_as_installed(vcpu, leaf, n) ? 0 : -EINVAL;
+	if (err || vcpu->arch.has_run) {
 		kvfree(leaf);
 		return err;
 	}

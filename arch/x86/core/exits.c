@@ -222,26 +222,8 @@ static int exit_cr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 static int exit_dr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	u64 *gpr = &vcpu->arch.regs.gpr[exit->reg.gpr & 15];
-	unsigned int nr = exit->reg.nr;
-	bool wide = keel_in_64bit(vcpu);
-
-	if (nr == 4 || nr == 5) {
-		if (keel_cr_read(vcpu, 4) & REGS_CR4_DE) {
-			keel_exception(vcpu, EVENT_UD);
-			return KEEL_RESUME;
-		}
-		nr += 2;
-	}
-	if (keel_dr_read(vcpu, 7) & REGS_DR7_GD) {
-		keel_exception_payload(vcpu, EVENT_DB, false, 0, REGS_DR6_BD);
-		return KEEL_RESUME;
-	}
-	if (exit->reg.write)
-		return gp_or_skip(vcpu, !keel_dr_write(vcpu, nr, wide ? *gpr : (u32)*gpr));
-	*gpr = wide ? keel_dr_read(vcpu, nr) : (u32)keel_dr_read(vcpu, nr);
-	keel_regs_dirty(vcpu, KEEL_RG_GPR);
-	return KEEL_SKIP;
+	keel_debug_take(vcpu);
+	return KEEL_RESUME;
 }
 
 static int exit_xsetbv(struct keel_vcpu *vcpu, struct keel_exit *exit)
@@ -271,8 +253,10 @@ static int exit_task_switch(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return keel_task_switch(vcpu, exit);
 }
 
+/* What led here is over: the vCPU is as after INIT, and no event of its past is delivered to it. */
 static int exit_shutdown(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
+	vcpu->arch.events = (struct event_state){ };
 	return keel_uexit_reason(vcpu, KVM_EXIT_SHUTDOWN);
 }
 
@@ -315,7 +299,7 @@ static const struct exit_row keel_exits[KEEL_EXIT_NR] = {
 	ROW(KEEL_EXIT_PAUSE, exit_skip, INSN(EMU_KEY_PAUSE, 0)),
 	ROW(KEEL_EXIT_HYPERCALL, exit_hypercall, INSN(EMU_KEY_GRP7, 0)),
 	ROW(KEEL_EXIT_CR, exit_cr, INSN(EMU_KEY_MOV_R_CR, EMU_KEY_MOV_CR_R), .operands = true),
-	ROW(KEEL_EXIT_DR, exit_dr, INSN(EMU_KEY_MOV_R_DR, EMU_KEY_MOV_DR_R), .operands = true),
+	ROW(KEEL_EXIT_DR, exit_dr),
 	ROW(KEEL_EXIT_XSETBV, exit_xsetbv, INSN(EMU_KEY_GRP7, 0)),
 	ROW(KEEL_EXIT_WBINVD, exit_skip, INSN(EMU_KEY_WBINVD, EMU_KEY_INVD)),
 	ROW(KEEL_EXIT_NOP, exit_skip, INSN(EMU_KEY_GRP7, 0)),

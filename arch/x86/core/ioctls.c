@@ -28,6 +28,21 @@ static long set_identity_map_addr(struct keel_call *call)
 	return 0;
 }
 
+#define MIN_MMU_PAGES 64
+
+static long set_nr_mmu_pages(struct keel_call *call)
+{
+	if (call->value < MIN_MMU_PAGES)
+		return -EINVAL;
+	call->vm->arch.nr_mmu_pages = call->value;
+	return 0;
+}
+
+static long get_nr_mmu_pages(struct keel_call *call)
+{
+	return call->vm->arch.nr_mmu_pages;
+}
+
 /* The guest has not enabled a paravirtual clock: none is offered. */
 static long kvmclock_ctrl(struct keel_call *call)
 {
@@ -46,6 +61,8 @@ static const struct keel_ioctl system_rows[] = {
 static const struct keel_ioctl vm_rows[] = {
 	KEEL_IOCTL(KVM_SET_TSS_ADDR, KEEL_LOCK_VM, KEEL_ARG_VALUE, set_tss_addr, "abi_fd"),
 	KEEL_IOCTL(KVM_SET_IDENTITY_MAP_ADDR, KEEL_LOCK_VM, KEEL_ARG_IN, set_identity_map_addr, "abi_fd"),
+	KEEL_IOCTL(KVM_SET_NR_MMU_PAGES, KEEL_LOCK_VM, KEEL_ARG_VALUE, set_nr_mmu_pages, "abi_fd"),
+	KEEL_IOCTL(KVM_GET_NR_MMU_PAGES, KEEL_LOCK_VM, KEEL_ARG_NONE, get_nr_mmu_pages, "abi_fd"),
 	KEEL_IOCTL(KVM_GET_CLOCK, KEEL_LOCK_VM, KEEL_ARG_OUT, keel_clock_get, "abi_fd"),
 	KEEL_IOCTL(KVM_SET_CLOCK, KEEL_LOCK_VM, KEEL_ARG_IN, keel_clock_set, "abi_fd"),
 };
@@ -122,6 +139,7 @@ static int disable_quirks(struct keel_vm *vm, const u64 *args)
 
 const struct keel_cap keel_arch_caps[] = {
 	{ .nr = KVM_CAP_HLT, .value = 1 },
+	{ .nr = KVM_CAP_MMU_SHADOW_CACHE_CONTROL, .value = 1 },
 	{ .nr = KVM_CAP_SET_TSS_ADDR, .value = 1 },
 	{ .nr = KVM_CAP_EXT_CPUID, .value = 1 },
 	{ .nr = KVM_CAP_NOP_IO_DELAY, .value = 1 },

@@ -155,6 +155,8 @@ static void run_out(struct keel_vcpu *vcpu)
 	run->cr8 = vcpu->arch.regs.cr8;
 	run->apic_base = vcpu->arch.apic_base;
 	run->flags = 0;
+	if (unlikely(vcpu->arch.debug_active))
+		keel_debug_release(vcpu);
 	keel_sync_out(vcpu);
 }
 
@@ -197,6 +199,7 @@ long keel_arch_run(struct keel_vcpu *vcpu)
 	sigset_t old;
 	int next;
 
+	vcpu->arch.has_run = true;
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &old);
 	next = run_in(vcpu);

@@ -427,6 +427,8 @@ static void offer_from_host(struct offer *o, const struct plan *p)
 		if (!host)
 			break;
 		leaf = *host;
+		leaf.index = i;
+		leaf.flags = CPUID_SIGNIFICANT_INDEX;
 		/* How many CPUs share a cache is topology: left to the VMM. */
 		if (p->kind == PLAN_CACHES)
 			leaf.eax &= 0x3fff;
@@ -457,8 +459,12 @@ static void offer_xsave(struct offer *o, struct cpuid_leaf *leaf)
 		offer_leaf(o, leaf);
 
 	for (i = 2; i < XSAVE_COMPONENTS; i++) {
-		if (o->xcr0 & BIT64(i))
-			offer_leaf(o, cpuid_lookup(o->host, 0xd, i));
+		if (!(o->xcr0 & BIT64(i)))
+			continue;
+		*leaf = *cpuid_lookup(o->host, 0xd, i);
+		leaf->index = i;
+		leaf->flags = CPUID_SIGNIFICANT_INDEX;
+		offer_leaf(o, leaf);
 	}
 }
 

@@ -201,7 +201,9 @@ static void take_imm(struct emu_insn *insn, struct cursor *c, enum emu_imm kind)
 
 /* ---- VEX, EVEX, XOP ---- */
 
-/* Is the byte after C4, C5, 62 or 8F that of a vector prefix, not of the old instruction's ModRM? */
+/*
+ * Is the byte after C4, C5, 62 or 8F that of a vector prefix, not of the old instruction's ModRM?
+ */
 static bool is_vector(const struct emu_mode *mode, u8 opcode, u8 next)
 {
 	if (opcode == 0x8f)
@@ -397,11 +399,20 @@ enum emu_decode_status emu_decode(struct emu_insn *insn, const u8 *bytes, unsign
 	};
 	enum emu_decode_status status;
 
-	memset(insn, 0, sizeof(*insn));
-	insn->base = EMU_REG_NONE;
-	insn->index = EMU_REG_NONE;
-	insn->seg = EMU_SEG_NONE;
-
+	*insn = (struct emu_insn){
+		.base = EMU_REG_NONE,
+		.index = EMU_REG_NONE,
+		.seg = EMU_SEG_NONE,
+	};
+	/* CPUID, RDMSR, WRMSR, RDTSC and their like: two bytes and nothing to look for. */
+	if (avail >= 2 && bytes[0] == 0x0f && !emu_optab_0f[bytes[1]]) {
+		insn->len = 2;
+		insn->map = EMU_MAP_0F;
+		insn->opcode = bytes[1];
+		insn->op_size = operand_size(insn, mode, 0);
+		insn->addr_size = address_size(insn, mode);
+		return EMU_DECODED;
+	}
 	status = decode(insn, &c, mode);
 	if (unlikely(c.cut))
 		return avail >= EMU_INSN_MAX ? EMU_DECODE_GP : EMU_DECODE_MORE;

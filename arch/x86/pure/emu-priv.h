@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What decode.c, optab.c and exec-*.c share among themselves. Users of the emulator need emu.h only. */
+/*
+ * What decode.c, optab.c and exec-*.c share among themselves. Users of the emulator need emu.h
+ * only.
+ */
 #ifndef KEEL_EMU_PRIV_H
 #define KEEL_EMU_PRIV_H
 
@@ -11,8 +14,8 @@
 #define OT_MODRM	BIT64(0)
 #define OT_IMM(kind)	((u64)(kind) << 1)	/* enum emu_imm */
 #define OT_I64		BIT64(5)		/* #UD in 64-bit code */
-#define OT_D64		BIT64(6)		/* operand size defaults to 64 bits in 64-bit code */
-#define OT_NB64		BIT64(7)		/* the same for a near branch; Intel ignores 66 there */
+#define OT_D64		BIT64(6)		/* operands default to 64 bits in 64-bit code */
+#define OT_NB64		BIT64(7)		/* the same; Intel ignores 66: near branches */
 #define OT_UD		BIT64(8)
 #define OT_PFX		BIT64(9)
 #define OT_BYTE		BIT64(10)		/* operands are bytes */
@@ -60,7 +63,7 @@ enum emu_form {
 
 enum emu_group {
 	GRP_NONE,
-	GRP_1, GRP_1A, GRP_2, GRP_3B, GRP_3V, GRP_4, GRP_5, GRP_6, GRP_8, GRP_9, GRP_11, GRP_12, GRP_14,
+	GRP_1, GRP_1A, GRP_3B, GRP_3V, GRP_4, GRP_5, GRP_6, GRP_8, GRP_9, GRP_11, GRP_12, GRP_14,
 	GRP_8C, GRP_8E,
 	GRP_COUNT,
 };
@@ -136,7 +139,8 @@ u64 emu_addr_wrap(u64 v, u8 size);
 
 /*
  * Linear address of `size` bytes at seg:off after the segmentation checks of the mode. False with
- * e->fault filled (#GP or #SS) when they fail; *addr is set in both cases. `how`: 0 or EMU_LIN_WRITE.
+ * e->fault filled (#GP or #SS) when they fail; *addr is set in both cases. `how`: 0 or
+ * EMU_LIN_WRITE.
  */
 bool emu_linear(struct emu *e, u8 seg, u64 off, u32 size, unsigned int how, gva_t *addr);
 

@@ -6,8 +6,8 @@
  * integer moves, ALU, bit, stack and string forms that touch memory, string port I/O, and the plain
  * SSE moves. Control flow, privileged instructions, x87 and AVX are not in it and stay so.
  *
- * Both are pure. The emulator is a state machine that never calls out: emu_step() says what it needs
- * (an effect), the caller performs it, perhaps by a trip to user space, puts the data in, and
+ * Both are pure. The emulator is a state machine that never calls out: emu_step() says what it
+ * needs (an effect), the caller performs it, perhaps by a trip to user space, puts the data in, and
  * steps again. All state lives in struct emu and may rest there for any time in between.
  */
 #ifndef KEEL_EMU_H
@@ -86,7 +86,7 @@ struct emu_insn {
 	u8 op;			/* emulator's operation, 0: not in the closed list (private) */
 	u8 form;		/* operand form of the operation (private) */
 	u8 imm_len;		/* bytes of immediate(s) in the encoding */
-	u16 imm2;		/* selector of a far pointer, second immediate of ENTER/EXTRQ/INSERTQ */
+	u16 imm2;		/* selector of a far pointer; second immediate of ENTER, EXTRQ */
 	s64 disp;		/* displacement, sign-extended; the offset of MOV moffs */
 	s64 imm;		/* immediate, sign-extended from its own width */
 };
@@ -100,9 +100,9 @@ enum emu_decode_status {
 
 /*
  * Decodes the instruction at `bytes`; reads none beyond `avail`. *insn means something only when it
- * answers EMU_DECODED. With avail >= 15 the answer is never EMU_DECODE_MORE. Bytes past the instruction's
- * end are not looked at, so a fetch may be cut at a page and continued on EMU_DECODE_MORE. Code
- * segment limit and canonical RIP are the fetching caller's. Any context.
+ * answers EMU_DECODED. With avail >= 15 the answer is never EMU_DECODE_MORE. Bytes past the
+ * instruction's end are not looked at, so a fetch may be cut at a page and continued on
+ * EMU_DECODE_MORE. Code segment limit and canonical RIP are the fetching caller's. Any context.
  * Source: "Instruction Format" and "Opcode Map" chapters of both vendors' manuals.
  */
 enum emu_decode_status emu_decode(struct emu_insn *insn, const u8 *bytes, unsigned int avail,
@@ -158,19 +158,19 @@ struct emu_seg {
 
 enum emu_status {
 	EMU_DONE,		/* finished: regs, rip, rflags, xmm hold the result */
-	EMU_AGAIN,		/* progress committed, RIP unchanged: step again, or take events first */
+	EMU_AGAIN,		/* progress committed, RIP unchanged: take events or step again */
 	EMU_READ,		/* fill emu_data() with acc.size bytes from acc.addr */
 	EMU_WRITE,		/* store acc.size bytes of emu_data() at acc.addr */
 	EMU_CMPXCHG,		/* atomically replace acc.expected by acc.bytes, or set acc.lost */
-	EMU_PROBE,		/* check that acc.size bytes at acc.addr are writable; no data moves */
-	EMU_IN,			/* fill emu_data() with io.count elements of io.size bytes from io.port */
-	EMU_OUT,		/* send io.count elements of io.size bytes of emu_data() to io.port */
+	EMU_PROBE,		/* check that acc.size bytes at acc.addr can be written; no data */
+	EMU_IN,			/* fill emu_data() with io.count elements of io.size from io.port */
+	EMU_OUT,		/* send io.count elements of io.size of emu_data() to io.port */
 	EMU_FAULT,		/* inject `fault`; regs unchanged since the last commit */
 	EMU_UNHANDLED,		/* not in the closed list */
 };
 
 /* emu_access.flags */
-#define EMU_ACC_WRITE_INTENT	0x01	/* EMU_READ of a read-modify-write: needs write permission too */
+#define EMU_ACC_WRITE_INTENT	0x01	/* EMU_READ before a write: needs write permission too */
 #define EMU_ACC_LOCKED		0x02	/* part of a locked sequence; EMU_CMPXCHG ends it */
 #define EMU_ACC_SYSTEM		0x04	/* implicit supervisor access, whatever CPL says */
 #define EMU_ACC_BULK		0x08	/* the data is in `bulk`, not in `bytes` */
@@ -182,7 +182,8 @@ enum emu_status {
  * A memory effect. `addr` is linear: segmentation is done. It may cross a page (never with
  * EMU_ACC_BULK) and, outside 64-bit code, wraps at 4 GiB; the caller splits. On a page fault the
  * caller drops the instruction and injects #PF: nothing of it is visible yet. EMU_CMPXCHG on memory
- * without atomics (MMIO) is a plain write of `bytes`.
+ * without atomics (MMIO) is a plain write of `bytes`. EMU_PROBE carries no data and may be longer
+ * than `bytes`.
  */
 struct emu_access {
 	gva_t addr;
@@ -233,7 +234,7 @@ struct emu {
 	u8 xmm[16][16];		/* needed only when emu_needs_xmm() */
 	u16 xmm_dirty;		/* a bit for each xmm written */
 	bool string_io;		/* INS and OUTS allowed: this exit is one, its port was checked */
-	u8 *bulk;		/* lives as long as this struct; contents are never looked at here */
+	u8 *bulk;		/* lives as long as this struct; never looked into here */
 	u32 bulk_size;		/* bytes; 0: string I/O goes one element at a time */
 
 	/* The effect asked for. */
@@ -250,13 +251,13 @@ struct emu {
 void emu_start(struct emu *e);
 
 /*
- * Runs until the next effect or the end. After EMU_READ, _WRITE, _CMPXCHG, _PROBE, _IN, _OUT: perform,
- * then step again. After EMU_AGAIN: step again without decoding, or leave and start afresh later;
- * a REP loop answers it after each iteration, a lost EMU_CMPXCHG too. After EMU_DONE, EMU_FAULT and
- * EMU_UNHANDLED the instruction is over. Registers change only with EMU_DONE and EMU_AGAIN.
- * EMU_DONE advances RIP and clears RFLAGS.RF; a single-step trap (RFLAGS.TF as it was before) and the
- * end of an interrupt shadow are the caller's. Does not check #AC, nor the I/O permission of INS/OUTS
- * (see string_io). One thread at a time per struct; any context.
+ * Runs until the next effect or the end. After EMU_READ, _WRITE, _CMPXCHG, _PROBE, _IN, _OUT:
+ * perform, then step again. After EMU_AGAIN: step again without decoding, or leave and start afresh
+ * later; a REP loop answers it after each iteration, a lost EMU_CMPXCHG too. After EMU_DONE,
+ * EMU_FAULT and EMU_UNHANDLED the instruction is over. Registers change only with EMU_DONE and
+ * EMU_AGAIN. EMU_DONE advances RIP and clears RFLAGS.RF; a single-step trap (RFLAGS.TF as it was
+ * before) and the end of an interrupt shadow are the caller's. Does not check #AC, nor the I/O
+ * permission of INS/OUTS (see string_io). One thread at a time per struct; any context.
  */
 enum emu_status emu_step(struct emu *e);
 

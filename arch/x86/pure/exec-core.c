@@ -2,9 +2,9 @@
 /*
  * Emulator machinery: entry points, registers, effective addresses, segmentation, commit.
  *
- * Owns when registers change: the noted writes, RFLAGS and RIP reach struct emu in emu_finish() and,
- * for string iterations, in exec-string.c; nowhere else. Does not own paging, alignment checks or
- * the permission of port accesses: effects carry what the caller needs for them.
+ * Owns when registers change: the noted writes, RFLAGS and RIP reach struct emu in emu_finish()
+ * and, for string iterations, in exec-string.c; nowhere else. Does not own paging, alignment checks
+ * or the permission of port accesses: effects carry what the caller needs for them.
  *
  * Contexts: any. Manual sections: "Segment Protection" and "Limit Checking" (Intel volume 3),
  * "Segment-Limit Checks", "Canonical Address Form" (AMD volume 2).
@@ -102,7 +102,9 @@ static bool long_linear(const struct emu *e, u8 seg, u64 off, u32 size, u64 *add
 	return is_canonical(e, *addr) && is_canonical(e, *addr + size - 1);
 }
 
-/* Type of a code or data segment: bit 3 code, bit 2 expand-down (data), bit 1 writable or readable. */
+/*
+ * Type of a code or data segment: bit 3 code, bit 2 expand-down (data), bit 1 writable or readable.
+ */
 static bool type_allows(const struct emu_seg *seg, unsigned int how)
 {
 	bool code = seg->attr & 0x8, wr = seg->attr & 0x2;

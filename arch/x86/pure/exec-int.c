@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Emulator: integer instructions with a ModRM or moffs operand, and PUSH and POP of such an operand.
+ * Emulator: integer instructions with a ModRM or moffs operand, and PUSH and POP of such an
+ * operand.
  *
  * Owns which operand is read and written, in what order, and the result of each operation; flags
  * come from exec-alu.c. One pipeline serves all: read the memory operand if the operation wants it,

@@ -6,7 +6,8 @@
  * they cannot be what a guest used on a device. Does not own the guest's FPU state: the caller puts
  * the registers into emu.xmm when emu_needs_xmm() and takes back those in emu.xmm_dirty.
  *
- * Contexts: any. Manual sections: MOVUPS, MOVAPS, MOVDQA, MOVDQU, MOVD, MOVQ, MOVNTPS, MOVNTDQ pages.
+ * Contexts: any. Manual sections: MOVUPS, MOVAPS, MOVDQA, MOVDQU, MOVD, MOVQ, MOVNTPS, MOVNTDQ
+ * pages.
  */
 #include "emu-priv.h"
 

@@ -3,9 +3,10 @@
  * Emulator: string instructions and string port I/O.
  *
  * Owns the REP loop: each iteration (for INS and OUTS each run of elements within one page) is
- * committed by itself and answered with EMU_AGAIN, so events can be taken in between and a page fault
- * in a later iteration keeps the earlier ones. Does not own the permission of ports (emu.string_io is
- * the caller's word on it) nor the data of batches, which passes through emu.bulk unseen.
+ * committed by itself and answered with EMU_AGAIN, so events can be taken in between and a page
+ * fault in a later iteration keeps the earlier ones. Does not own the permission of ports
+ * (emu.string_io is the caller's word on it) nor the data of batches, which passes through emu.bulk
+ * unseen.
  *
  * Contexts: any. Manual sections: MOVS, CMPS, STOS, LODS, SCAS, INS, OUTS and REP pages.
  */

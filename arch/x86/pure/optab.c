@@ -126,7 +126,7 @@ const u64 emu_optab_0f[256] = {
 	[0x2b] = M | MEM | OP(SSE),
 	[0x2c ... 0x2f] = M,
 	[0x36] = UD,
-	[0x39] = UD, [0x3b ... 0x3f] = UD,
+	[0x38 ... 0x3f] = UD,	/* 38 and 3a never get here: they are the way to other maps */
 	[0x40 ... 0x6d] = M,
 	[0x6e ... 0x6f] = M | OP(SSE),
 	[0x70] = M | IB,

@@ -3,9 +3,9 @@
  * Hardware task switch.
  *
  * Owns the order of checks, memory accesses and faults, and the new task's state. Does not own how
- * the switch was found (exit information, task gates) nor paging. Up to the commit nothing of the old
- * task has changed but its TSS and busy bits, which software never sees half done because all of the
- * new TSS has been read and the old one probed by then.
+ * the switch was found (exit information, task gates) nor paging. Up to the commit nothing of the
+ * old task has changed but its TSS and busy bits, which software never sees half done because all
+ * of the new TSS has been read and the old one probed by then.
  *
  * Contexts: any. Manual sections: "Task Switching" and "Exception Conditions Checked During a Task
  * Switch" (Intel volume 3), "Task-Management Resources", "Switching Tasks" (AMD volume 2).

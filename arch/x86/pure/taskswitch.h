@@ -29,7 +29,7 @@ struct taskswitch {
 	/* Set by the caller before ts_start(). */
 	u8 reason;		/* enum ts_reason */
 	u16 selector;		/* of the new TSS */
-	bool check_dpl;		/* CALL or JMP straight to the TSS: hold CPL and RPL against its DPL */
+	bool check_dpl;		/* CALL or JMP straight to the TSS: CPL and RPL against its DPL */
 	bool external;		/* an event not of the program's making: EXT in error codes */
 	bool has_error;		/* push `error` on the new task's stack */
 	u32 error;
@@ -38,7 +38,9 @@ struct taskswitch {
 	u16 gdt_limit;
 	struct ts_state state;
 
-	/* The effect asked for; all accesses but the push of the error code carry EMU_ACC_SYSTEM. */
+	/*
+	 * The effect asked for; all accesses but the push of the error code carry EMU_ACC_SYSTEM.
+	 */
 	struct emu_access acc;
 	struct emu_fault fault;
 	bool debug_trap;	/* with EMU_DONE: the new TSS's T bit asks for #DB with DR6.BT */
@@ -63,11 +65,11 @@ void ts_start(struct taskswitch *ts);
  * Runs until the next effect or the end: EMU_READ, EMU_WRITE and EMU_PROBE are to be performed and
  * stepped on; a page fault in them drops the switch. EMU_AGAIN comes once, when the new task's
  * registers and CR3 are in ts->state and its segments are still absent: the caller makes that the
- * vCPU's state and steps on, and every access and fault from there on belongs to the new task, whose
- * state, as far as it could be loaded, is ts->state then too.
- * EMU_FAULT: inject ts->fault, before EMU_AGAIN into the old task, unchanged. EMU_DONE: ts->state is
- * complete. State never changes outside EMU_AGAIN and after it. One thread at a time; any context.
- * Source: "Task Management" chapters of both vendors' system programming manuals.
+ * vCPU's state and steps on, and every access and fault from there on belongs to the new task,
+ * whose state, as far as it could be loaded, is ts->state then too. EMU_FAULT: inject ts->fault,
+ * before EMU_AGAIN into the old task, unchanged. EMU_DONE: ts->state is complete. State never
+ * changes outside EMU_AGAIN and after it. One thread at a time; any context. Source: "Task
+ * Management" chapters of both vendors' system programming manuals.
  */
 enum emu_status ts_step(struct taskswitch *ts);
 

@@ -9,7 +9,8 @@
  * CR0 and CR3 writes are not intercepted: the CPU itself refuses reserved bits and illegal combinations, and
  * nested paging leaves nothing to follow. CR4 is, because which of its bits a guest may set depends on the
  * CPUID it was given. #AC and #DB always are: their delivery can raise them again without end,
- * and no interrupt would get through meanwhile. Debug registers exit on each access.
+ * and no interrupt would get through meanwhile. Debug registers exit until
+ * core/debug.c has given them to the guest.
  *
  * Contexts: as on the ops in keel_vendor.h. APM volume 2: "Intercept Operation", "Pause Intercept Filtering".
  */
@@ -50,8 +51,8 @@ void svm_controls_sync(struct keel_vcpu *vcpu)
 
 	control->cr_read = 0;
 	control->cr_write = CR4_BIT | CR8_BIT;
-	control->dr_read = 0xffff;
-	control->dr_write = 0xffff;
+	control->dr_read = vcpu->arch.debug_active ? 0 : 0xffff;
+	control->dr_write = control->dr_read;
 	control->exceptions = BIT(EVENT_MC) | BIT(EVENT_AC) | BIT(EVENT_DB);
 	control->intercept3 = intercept3_base | (control->intercept3 & EVENT_INTERCEPTS);
 	control->intercept4 = intercept4_base;

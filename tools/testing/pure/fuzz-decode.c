@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Decoder on arbitrary bytes in arbitrary modes: reads nothing beyond what it is given, keeps to 15
- * bytes, depends on nothing past the instruction's end, and asks for more exactly as long as it must.
+ * bytes, depends on nothing past the instruction's end, and asks for more exactly as long as it
+ * must.
  */
 #include "harness.h"
 #include "emu.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Emulator on arbitrary instructions and machine states. Always: effects are bounded, registers change
- * only where the contract says so, a REP loop makes progress. In 64-bit code, when all memory it names
- * is in the test buffer or its guard, this CPU runs the same bytes and must agree.
+ * Emulator on arbitrary instructions and machine states. Always: effects are bounded, registers
+ * change only where the contract says so, a REP loop makes progress. In 64-bit code, when all
+ * memory it names is in the test buffer or its guard, this CPU runs the same bytes and must agree.
  */
 #define _GNU_SOURCE	/* register names of signal contexts */
 #include "harness.h"

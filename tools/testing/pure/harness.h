@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the unit tests and the fuzz targets of arch/x86/pure share: checks that count, a context line
- * for table rows, a reproducible random source, and a reader for fuzz input.
+ * What the unit tests and the fuzz targets of arch/x86/pure share: checks that count, a context
+ * line for table rows, a reproducible random source, and a reader for fuzz input.
  *
  * A unit test is one program, test-X.c: its main() calls plain functions and ends with
  * `return test_done("X");`. A fuzz target is fuzz-X.c: it defines LLVMFuzzerTestOneInput() and uses
@@ -62,7 +62,7 @@ static bool test_report(bool ok, const char *file, int line, const char *fmt, ..
 	({                                                                                         \
 		unsigned long long got_ = (unsigned long long)(got);                               \
 		unsigned long long want_ = (unsigned long long)(want);                             \
-		test_report(got_ == want_, __FILE__, __LINE__, "%s is %#llx, expected %#llx",       \
+		test_report(got_ == want_, __FILE__, __LINE__, "%s is %#llx, expected %#llx",      \
 			    #got, got_, want_);                                                    \
 	})
 
@@ -74,7 +74,7 @@ static bool test_report(bool ok, const char *file, int line, const char *fmt, ..
 #define SKIP(reason)                                                                               \
 	do {                                                                                       \
 		test_state.skipped++;                                                              \
-		fprintf(stderr, "%s:%d: skipped: %s\n", __FILE__, __LINE__, (reason));              \
+		fprintf(stderr, "%s:%d: skipped: %s\n", __FILE__, __LINE__, (reason));             \
 	} while (0)
 
 /* Walks a const array: `for_each_row(row, table) { ... row->field ... }`. */
@@ -166,7 +166,7 @@ static uint8_t fuzz_u8(struct fuzz_input *in)
 #define FUZZ_ASSERT(cond)                                                                          \
 	do {                                                                                       \
 		if (!(cond)) {                                                                     \
-			fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #cond);    \
+			fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #cond);   \
 			abort();                                                                   \
 		}                                                                                  \
 	} while (0)

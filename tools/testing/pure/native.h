@@ -137,8 +137,8 @@ static void native_signal(int sig, siginfo_t *info, void *context)
 
 /* A data or code segment of the LDT; `limit` in bytes below 1 MiB, or 0xffffffff. */
 __attribute__((unused))
-static bool native_ldt(unsigned int n, uint32_t base, uint32_t limit, unsigned int contents, bool big,
-		       bool read_only)
+static bool native_ldt(unsigned int n, uint32_t base, uint32_t limit, unsigned int contents,
+		       bool big, bool read_only)
 {
 	struct user_desc d = {
 		.entry_number = n,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * CPUID policy, on snapshots of this machine, of an AMD EPYC "Rome" and of an Intel "Skylake" server
- * part. Expected bits stand here as numbers from the manuals, not by the names of the code under
- * test; look-ups are compared with a sequential search.
+ * CPUID policy, on snapshots of this machine, of an AMD EPYC "Rome" and of an Intel "Skylake"
+ * server part. Expected bits stand here as numbers from the manuals, not by the names of the code
+ * under test; look-ups are compared with a sequential search.
  */
 #include <cpuid.h>
 #include <errno.h>
@@ -419,7 +419,8 @@ static void test_lookup(void)
 	test_context("%s", "");
 }
 
-static void check_regs(const struct cpuid_table *t, u32 leaf, u32 subleaf, u32 a, u32 b, u32 c, u32 d)
+static void check_regs(const struct cpuid_table *t, u32 leaf, u32 subleaf, u32 a, u32 b, u32 c,
+		       u32 d)
 {
 	u32 regs[4] = { 1, 2, 3, 4 };
 

@@ -4,8 +4,9 @@
  * CPU's own opinion of the length of random instructions.
  *
  * The CPU is asked by placing n bytes before an absent page, n = 1, 2, ...: as long as the fetch
- * faults on that page the instruction is longer than n. Registers hold addresses that exist nowhere,
- * so the instruction itself faults or does no harm; a child process takes what harm remains.
+ * faults on that page the instruction is longer than n. Registers hold addresses that exist
+ * nowhere, so the instruction itself faults or does no harm; a child process takes what harm
+ * remains.
  */
 #define _GNU_SOURCE	/* register names of signal contexts */
 #include "harness.h"
@@ -42,7 +43,8 @@ static const struct row rows[] = {
 	{ &long64, "0f08", OK }, { &long64, "0f06", OK }, { &long64, "f4", OK },
 	{ &long64, "f390", OK }, { &long64, "0faa", OK }, { &long64, "f30f09", OK },
 	{ &long64, "0f0138", OK }, { &long64, "0f017c2408", OK }, { &long64, "41 0f01 7d 00", OK },
-	{ &long64, "0f01f0", OK }, { &prot16, "0f0136 3412", OK }, { &prot32, "0f01 3d 78563412", OK },
+	{ &long64, "0f01f0", OK }, { &prot16, "0f0136 3412", OK },
+	{ &prot32, "0f01 3d 78563412", OK },
 	{ &long64, "0f20c0", OK, 8 }, { &prot32, "0f20c0", OK, 4 }, { &prot16, "0f22c0", OK, 4 },
 	{ &long64, "440f22c0", OK, 8 }, { &long64, "f00f20c0", OK, 8 },
 	{ &intel64, "f00f20c0", UD }, { &long64, "f00f20d8", UD }, { &long64, "f00f21c0", UD },
@@ -58,10 +60,14 @@ static const struct row rows[] = {
 	{ &prot16, "0f00f0", UD }, { &long64, "0f0078 10", UD },
 
 	/* sizes */
-	{ &long64, "89d8", OK, 4, 8 }, { &long64, "6689d8", OK, 2, 8 }, { &long64, "4889d8", OK, 8, 8 },
-	{ &long64, "664889d8", OK, 8 }, { &long64, "486689d8", OK, 2 }, { &long64, "6789d8", OK, 4, 4 },
-	{ &prot32, "89d8", OK, 4, 4 }, { &prot32, "6689d8", OK, 2, 4 }, { &prot32, "6789d8", OK, 4, 2 },
-	{ &prot16, "89d8", OK, 2, 2 }, { &prot16, "6689d8", OK, 4, 2 }, { &prot16, "6789d8", OK, 2, 4 },
+	{ &long64, "89d8", OK, 4, 8 }, { &long64, "6689d8", OK, 2, 8 },
+	{ &long64, "4889d8", OK, 8, 8 },
+	{ &long64, "664889d8", OK, 8 }, { &long64, "486689d8", OK, 2 },
+	{ &long64, "6789d8", OK, 4, 4 },
+	{ &prot32, "89d8", OK, 4, 4 }, { &prot32, "6689d8", OK, 2, 4 },
+	{ &prot32, "6789d8", OK, 4, 2 },
+	{ &prot16, "89d8", OK, 2, 2 }, { &prot16, "6689d8", OK, 4, 2 },
+	{ &prot16, "6789d8", OK, 2, 4 },
 	{ &long64, "50", OK, 8 }, { &long64, "6650", OK, 2 }, { &long64, "4150", OK, 8 },
 	{ &prot32, "40", OK, 4 }, { &prot32, "48", OK, 4 }, { &long64, "8f00", OK, 8 },
 	{ &long64, "ff30", OK, 8 }, { &long64, "66ff30", OK, 2 },
@@ -69,7 +75,8 @@ static const struct row rows[] = {
 	/* ModRM, SIB, displacement */
 	{ &long64, "8b00", OK }, { &long64, "8b4010", OK }, { &long64, "8b8078563412", OK },
 	{ &long64, "8b0424", OK }, { &long64, "8b442410", OK }, { &long64, "8b84c878563412", OK },
-	{ &long64, "8b0525000000", OK }, { &long64, "8b042578563412", OK }, { &long64, "8b4500", OK },
+	{ &long64, "8b0525000000", OK }, { &long64, "8b042578563412", OK },
+	{ &long64, "8b4500", OK },
 	{ &long64, "678b0525000000", OK, 4, 4 }, { &long64, "8b04ed78563412", OK },
 	{ &prot32, "8b0578563412", OK }, { &prot32, "678b063412", OK, 4, 2 },
 	{ &prot16, "8b00", OK }, { &prot16, "8b063412", OK }, { &prot16, "8b4610", OK },
@@ -85,7 +92,8 @@ static const struct row rows[] = {
 	{ &long64, "a0 0102030405060708", OK, 1 }, { &long64, "67a301020304", OK, 4, 4 },
 	{ &prot32, "a101020304", OK, 4 }, { &prot16, "a10102", OK, 2 }, { &prot32, "67a10102", OK },
 	{ &long64, "c8341205", OK }, { &long64, "c21000", OK }, { &long64, "ca1000", OK },
-	{ &long64, "68 78563412", OK, 8 }, { &long64, "66683412", OK, 2 }, { &long64, "6a12", OK, 8 },
+	{ &long64, "68 78563412", OK, 8 }, { &long64, "66683412", OK, 2 },
+	{ &long64, "6a12", OK, 8 },
 	{ &long64, "69c078563412", OK }, { &long64, "6669c03412", OK }, { &long64, "6bc012", OK },
 	{ &prot32, "9a 78563412 3412", OK, 4 }, { &prot16, "ea 3412 3412", OK, 2 },
 	{ &prot16, "66ea 78563412 3412", OK, 4 }, { &long64, "9a785634123412", UD },
@@ -95,19 +103,25 @@ static const struct row rows[] = {
 
 	/* branches: the vendors differ on 66 in 64-bit code */
 	{ &long64, "e878563412", OK, 8 }, { &long64, "66e83412", OK, 2 },
-	{ &intel64, "66e878563412", OK, 8 }, { &prot32, "66e93412", OK, 2 }, { &long64, "eb12", OK, 8 },
-	{ &long64, "0f8478563412", OK }, { &long64, "660f843412", OK }, { &intel64, "660f8478563412", OK },
+	{ &intel64, "66e878563412", OK, 8 }, { &prot32, "66e93412", OK, 2 },
+	{ &long64, "eb12", OK, 8 },
+	{ &long64, "0f8478563412", OK }, { &long64, "660f843412", OK },
+	{ &intel64, "660f8478563412", OK },
 	{ &long64, "7412", OK }, { &long64, "e312", OK }, { &long64, "ff10", OK, 8 },
 	{ &long64, "ff18", OK, 4 }, { &long64, "ffd8", UD }, { &long64, "ffe8", UD },
 	{ &long64, "ff38", UD }, { &long64, "fe10", UD }, { &long64, "fe00", OK },
 
 	/* not in 64-bit code */
 	{ &long64, "06", UD }, { &long64, "27", UD }, { &long64, "60", UD }, { &long64, "ce", UD },
-	{ &long64, "d40a", UD }, { &long64, "d6", UD }, { &prot32, "06", OK }, { &prot32, "60", OK },
-	{ &prot32, "d40a", OK }, { &prot32, "6200", OK }, { &prot32, "c400", OK }, { &prot32, "c500", OK },
-	{ &real16, "c4c0", UD }, { &real16, "63c0", UD }, { &vm86, "6300", UD }, { &prot16, "6300", OK },
+	{ &long64, "d40a", UD }, { &long64, "d6", UD }, { &prot32, "06", OK },
+	{ &prot32, "60", OK },
+	{ &prot32, "d40a", OK }, { &prot32, "6200", OK }, { &prot32, "c400", OK },
+	{ &prot32, "c500", OK },
+	{ &real16, "c4c0", UD }, { &real16, "63c0", UD }, { &vm86, "6300", UD },
+	{ &prot16, "6300", OK },
 	{ &long64, "6300", OK, 4 }, { &long64, "8d00", OK }, { &long64, "8dc0", UD },
-	{ &long64, "8ec8", UD }, { &long64, "8ed8", OK }, { &long64, "8cf0", UD }, { &long64, "8cd8", OK },
+	{ &long64, "8ec8", UD }, { &long64, "8ed8", OK }, { &long64, "8cf0", UD },
+	{ &long64, "8cd8", OK },
 
 	/* LOCK */
 	{ &long64, "f00100", OK }, { &long64, "f001c0", UD }, { &long64, "f00300", UD },
@@ -130,19 +144,24 @@ static const struct row rows[] = {
 	{ &long64, "f30fb8c0", OK }, { &long64, "0fb8c0", UD }, { &long64, "0fff", UD },
 	{ &long64, "0fb9", UD }, { &long64, "0f04", UD }, { &long64, "0fa6", UD },
 	{ &long64, "660f78c01020", OK }, { &long64, "f20f78c11020", OK }, { &long64, "0f78c1", OK },
-	{ &long64, "0f38f000", OK, 4 }, { &long64, "0f38f0c0", UD }, { &long64, "f20f38f0c0", OK, 1 },
-	{ &long64, "f20f38f1c0", OK, 4 }, { &long64, "660f38f100", OK, 2 }, { &long64, "0f3800c0", OK },
-	{ &long64, "0f3818", UD }, { &long64, "660f3a0fc005", OK }, { &long64, "660f3a1600 05", OK },
+	{ &long64, "0f38f000", OK, 4 }, { &long64, "0f38f0c0", UD },
+	{ &long64, "f20f38f0c0", OK, 1 },
+	{ &long64, "f20f38f1c0", OK, 4 }, { &long64, "660f38f100", OK, 2 },
+	{ &long64, "0f3800c0", OK },
+	{ &long64, "0f3818", UD }, { &long64, "660f3a0fc005", OK },
+	{ &long64, "660f3a1600 05", OK },
 	{ &long64, "0f3a01", UD }, { &long64, "660f38 82 00", OK }, { &long64, "f30f38f6c0", OK },
 
 	/* VEX, EVEX, XOP */
 	{ &long64, "c5f877", OK }, { &long64, "c5fc1000", OK }, { &long64, "c5f970c012", OK },
-	{ &long64, "c4e27918c0", OK }, { &long64, "c4e37d19c001", OK }, { &long64, "c4c27918450a", OK },
+	{ &long64, "c4e27918c0", OK }, { &long64, "c4e37d19c001", OK },
+	{ &long64, "c4c27918450a", OK },
 	{ &long64, "c4e078", UD }, { &prot32, "c5f877", OK }, { &prot32, "c5f81000", OK },
 	{ &real16, "c5f877", UD }, { &vm86, "c4e27918c0", UD }, { &long64, "66c5f8", UD },
 	{ &long64, "48c5f8", UD }, { &long64, "f0c5f8", UD }, { &long64, "f3c5f8", UD },
 	{ &long64, "62f17c481000", OK }, { &long64, "62f17c48104001", OK },
-	{ &long64, "62f37d4825c0ff", OK }, { &long64, "62f1784810", UD }, { &long64, "62f57c4858c0", OK },
+	{ &long64, "62f37d4825c0ff", OK }, { &long64, "62f1784810", UD },
+	{ &long64, "62f57c4858c0", OK },
 	{ &long64, "62f17c48c6c001", OK }, { &long64, "62f17c4877", UD },
 	{ &long64, "8fe97801c8", OK }, { &long64, "8fe878c0c001", OK },
 	{ &long64, "8fea7810c001020304", OK }, { &prot16, "8fea7810c001020304", OK, 4 },
@@ -200,7 +219,9 @@ static void test_rows(void)
 /* Fields behind the length. */
 static void test_fields(void)
 {
-	static const uint8_t sib[] = { 0x65, 0x67, 0xf3, 0x4b, 0x8b, 0x84, 0xec, 0xf0, 0xff, 0xff, 0xff };
+	static const uint8_t sib[] = {
+		0x65, 0x67, 0xf3, 0x4b, 0x8b, 0x84, 0xec, 0xf0, 0xff, 0xff, 0xff,
+	};
 	static const uint8_t rip[] = { 0x8a, 0x0d, 0x80, 0, 0, 0 };
 	static const uint8_t bp16[] = { 0x2e, 0xf2, 0x66, 0x8b, 0x4a, 0x80 };
 	static const uint8_t drs[] = { 0x45, 0x0f, 0x23, 0x1e };
@@ -404,13 +425,15 @@ static void compare_probe(const struct probe *p, bool intel)
 	struct emu_mode mode = p->bits == 64 ? long64 : p->bits == 32 ? prot32 : prot16;
 	struct emu_insn insn;
 	enum emu_decode_status status;
+	unsigned int i;
+	char text[40];
 
 	mode.intel = intel;
 	mode.cpl = 3;
 	status = emu_decode(&insn, p->bytes, 15, &mode);
-	test_context("%u-bit %02x %02x %02x %02x %02x %02x %02x %02x %02x %02x, native vector %d, length %u",
-		     p->bits, p->bytes[0], p->bytes[1], p->bytes[2], p->bytes[3], p->bytes[4], p->bytes[5],
-		     p->bytes[6], p->bytes[7], p->bytes[8], p->bytes[9], p->vector, p->len);
+	for (i = 0; i < 12; i++)
+		sprintf(text + 3 * i, "%02x ", p->bytes[i]);
+	test_context("%u-bit %s, native vector %d, length %u", p->bits, text, p->vector, p->len);
 	if (p->vector == 6) {
 		/*
 		 * The CPU may lack what decodes, but it has not asked for more bytes; of opcodes

@@ -300,7 +300,7 @@ static void test_user(void)
 		.error_code = 4, .payload = 0x5000,
 	};
 	struct event_state s = { .nmi_pending = 1, .nmi_masked = true, .shadow = 2 }, t;
-	struct event_user u;
+	struct event_user u, again;
 	struct event_decision d;
 
 	event_queue_exception(&s, &pf);
@@ -321,7 +321,8 @@ static void test_user(void)
 	CHECK(!u.reserved[0] && !u.reserved[25] && !u.smi.smm && !u.nmi.pad);
 	t = (struct event_state){ 0 };
 	CHECK(event_import(&t, &all, &u));
-	CHECK_MEM_EQ(&t, &s, sizeof(s));
+	event_export(&t, &all, &again);
+	CHECK_MEM_EQ(&again, &u, sizeof(u));
 
 	event_export(&s, &no_caps, &u);
 	CHECK_EQ(u.flags, 0x05);

@@ -48,7 +48,8 @@ struct form {
 static struct form forms[400];
 static unsigned int form_count;
 
-static void add(uint8_t map, uint8_t op, int digit, uint8_t imm, unsigned int flags, uint16_t undefined)
+static void add(uint8_t map, uint8_t op, int digit, uint8_t imm, unsigned int flags,
+		uint16_t undefined)
 {
 	forms[form_count++] = (struct form){ map, op, digit, imm, 0, flags, undefined };
 }
@@ -253,15 +254,10 @@ static uint64_t choose_offset(struct round *r, const struct emu_seg *seg)
 	return at - (r->bits == 64 ? 0 : seg->base);
 }
 
-static uint64_t reg_base_of(const struct round *r, unsigned int reg)
-{
-	return r->e.regs[reg];
-}
-
 /* ModRM for memory, with registers set so that the operand is where choose_offset() wants it. */
 static void put_mem(struct round *r, unsigned int reg, unsigned int imm_bytes, unsigned int rex)
 {
-	unsigned int mod = rnd(r, 3), rm = rnd(r, 8), base = 99, index = 99, scale = 0, disp_len = 0;
+	unsigned int mod = rnd(r, 3), rm = rnd(r, 8), base, index = 99, scale = 0, disp_len;
 	static const uint8_t base16[8] = { 3, 3, 5, 5, 6, 7, 5, 3 };
 	static const uint8_t index16[8] = { 6, 7, 6, 7, 99, 99, 99, 99 };
 	uint64_t *regs = r->e.regs, off, rest;
@@ -316,7 +312,7 @@ static void put_mem(struct round *r, unsigned int reg, unsigned int imm_bytes, u
 		} else if (index == base) {
 			regs[base] = (off - disp) / 2;
 		} else {
-			rest = index == 99 ? 0 : reg_base_of(r, index) << scale;
+			rest = index == 99 ? 0 : regs[index] << scale;
 			rest = off - disp - rest;
 			if (r->addr_size == 4)
 				rest = (rest & 0xffffffff) | (test_rand(&r->seed) << 32);
@@ -425,6 +421,7 @@ static void match_accumulator(struct round *r)
 {
 	struct emu e = r->e;
 	struct drive d;
+	unsigned int half;
 	uint8_t *at;
 
 	if (!r->is_mem)
@@ -434,8 +431,9 @@ static void match_accumulator(struct round *r)
 		return;
 	at = r->d.mem + (gva_raw(e.acc.addr) - NATIVE_BUF);
 	if (r->form->op == 0xc7) {
-		memcpy(at, &r->e.regs[EMU_RAX], r->op_size == 8 ? 8 : 4);
-		memcpy(at + (r->op_size == 8 ? 8 : 4), &r->e.regs[EMU_RDX], r->op_size == 8 ? 8 : 4);
+		half = r->op_size == 8 ? 8 : 4;
+		memcpy(at, &r->e.regs[EMU_RAX], half);
+		memcpy(at + half, &r->e.regs[EMU_RDX], half);
 	} else {
 		memcpy(at, &r->e.regs[EMU_RAX], r->op_size);
 	}
@@ -602,7 +600,7 @@ static void test_native(void)
 			break;
 		}
 		for (i = 0; i < form_count; i++) {
-			if (modes[m] == 64 ? forms[i].flags & FORM_LEGACY : forms[i].flags & FORM_LONG)
+			if (forms[i].flags & (modes[m] == 64 ? FORM_LEGACY : FORM_LONG))
 				continue;
 			for (n = 0; n < ROUNDS; n++)
 				run_round(&forms[i], modes[m], seed++);
@@ -634,7 +632,10 @@ static void set_up(const struct emu_mode *mode, const char *bytes, unsigned int 
 	emu.rip = 0x1000;
 	emu.rflags = 2;
 	for (i = 0; i < EMU_SEG_COUNT; i++)
-		emu.seg[i] = (struct emu_seg){ .attr = ATTR_DATA | EMU_SEG_DB, .limit = 0xffffffff };
+		emu.seg[i] = (struct emu_seg){
+			.attr = ATTR_DATA | EMU_SEG_DB,
+			.limit = 0xffffffff,
+		};
 	for (i = 0; i < NATIVE_BUF_SIZE; i++)
 		drv.mem[i] = i * 7 + (i >> 8);
 	test_context("%s", hex((const uint8_t *)bytes, len));
@@ -714,7 +715,9 @@ static void test_string_io(void)
 	CHECK_EQ(emu.regs[EMU_RCX], 2);
 	CHECK_EQ(drv.mem[0xfff], 0);
 
-	/* Downwards, without a bulk buffer, at a small bulk buffer, at a segment limit, at a wrap. */
+	/*
+	 * Downwards, without a bulk buffer, at a small bulk buffer, at a segment limit, at a wrap.
+	 */
 	SET_UP(mode_long, "\xf3\x6c");
 	emu.string_io = true;
 	emu.bulk = bulk;
@@ -941,7 +944,8 @@ static void test_refusals(void)
 		{ "\xd9\x07", 2 }, { "\x8e\x07", 2 }, { "\xc5\xf8\x10\x07", 4 },
 		{ "\x0f\x6f\x07", 3 }, { "\x0f\x10\xc1", 3 }, { "\x66\x0f\x6e\xc0", 4 },
 		{ "\xff\x17", 2 }, { "\xff\x27", 2 }, { "\x0f\x01\x17", 3 }, { "\x0f\xae\x07", 3 },
-		{ "\xee", 1 }, { "\xcf", 1 }, { "\x0f\x30", 2 }, { "\xf7\x27", 2 }, { "\xf2\x0f\x38\xf1\x07", 5 },
+		{ "\xee", 1 }, { "\xcf", 1 }, { "\x0f\x30", 2 }, { "\xf7\x27", 2 },
+		{ "\xf2\x0f\x38\xf1\x07", 5 },
 	};
 
 	for_each_row(row, out) {

@@ -126,7 +126,9 @@ static void set_up(enum ts_reason reason, bool old_big, bool new_big)
 		ts.state.regs[i] = 0x10203040 + i;
 	for (i = 0; i < 6; i++)
 		ts.state.seg[i].selector = sel[i];
-	ts.state.tr = (struct emu_seg){ S_OLD, old_big ? 0x8b : 0x83, old_big ? 0x67 : 0x2b, OLD_TSS };
+	ts.state.tr = (struct emu_seg){
+		S_OLD, old_big ? 0x8b : 0x83, old_big ? 0x67 : 0x2b, OLD_TSS,
+	};
 }
 
 /* Runs to the end; a page fault is told as EMU_UNHANDLED, which ts_step() never answers. */
@@ -148,8 +150,8 @@ static enum emu_status run(void)
 		case EMU_PROBE:
 			if (accesses++ == pf_at)
 				return EMU_UNHANDLED;
-			if (!CHECK(at + ts.acc.size <= sizeof(mem) && ts.acc.size <= EMU_ACC_BYTES &&
-				   ts.acc.size) && status != EMU_PROBE)
+			if (!CHECK(ts.acc.size && at + ts.acc.size <= sizeof(mem)) ||
+			    !CHECK(status == EMU_PROBE || ts.acc.size <= EMU_ACC_BYTES))
 				return EMU_UNHANDLED;
 			break;
 		default:
@@ -277,7 +279,6 @@ static void test_special(void)
 	put(NEW_TSS + 0x38, 4, 0x7000);
 	ts.has_error = true;
 	CHECK_EQ(run(), EMU_DONE);
-	put(NEW_TSS + 0x38, 4, 0x6000);
 	set_up(TS_GATE, true, true);
 	put_desc(GDT + S_DATA0, 0, 0x5fff, 0x97, 0x4);
 	ts.has_error = true;

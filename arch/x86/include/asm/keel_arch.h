@@ -61,6 +61,7 @@ struct keel_vm_arch {
 	u64 tss_addr;			/* L: KVM_SET_TSS_ADDR; no use with nested paging and unrestricted guests */
 	u64 identity_addr;		/* L: KVM_SET_IDENTITY_MAP_ADDR; the same */
 	u64 disabled_quirks;		/* L */
+	u64 nr_mmu_pages;		/* L: KVM_SET_NR_MMU_PAGES; a budget of shadow pages, of which there are none */
 	bool exception_payload;		/* L: KVM_CAP_EXCEPTION_PAYLOAD */
 	bool triple_fault_event;	/* L: KVM_CAP_X86_TRIPLE_FAULT_EVENT */
 	s64 clock_offset;		/* L: KVM_GET_CLOCK minus the host's boot-time clock, core/clock.c */
@@ -106,7 +107,8 @@ struct keel_vcpu_arch {
 	struct keel_uexit uexit;	/* O: core/uexit.c */
 	struct event_vectoring vectoring; /* V: delivery the last exit interrupted */
 	bool inflight;			/* V: an event was put before the CPU at the last entry */
-	bool debug_active;		/* V: guest breakpoints are armed, core/debug.c */
+	bool debug_active;		/* V: the guest has the debug registers, core/debug.c */
+	bool has_run;			/* V: KVM_RUN was called */
 	struct keel_emul *emul;		/* O: core/emul.c: the instruction under emulation */
 	struct keel_cpuid cpuid;	/* O: core/cpuid.c */
 	struct msr_store msrs;		/* O: core/msr.c */
