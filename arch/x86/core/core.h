@@ -123,7 +123,12 @@ int keel_emul_continue(struct keel_vcpu *vcpu);
 int keel_emul_decode(struct keel_vcpu *vcpu, struct emu_insn *insn);
 /* Walk the guest's tables. 0 and *gpa; or -EFAULT with walk->error for #PF, -EINVAL without. */
 int keel_walk(struct keel_vcpu *vcpu, gva_t gva, u32 access, struct gwalk *walk, gpa_t *gpa);
-int keel_task_switch(struct keel_vcpu *vcpu, const struct keel_exit *exit);
+/* The same for a linear address, or give the guest the fault. KEEL_SKIP: *gpa is filled; else KEEL_RESUME. */
+int keel_translate_or_fault(struct keel_vcpu *vcpu, u64 linear, u32 access, gpa_t *gpa);
+
+/* --- task.c -------------------------------------------------------------------------------------- */
+
+int keel_task_switch(struct keel_vcpu *vcpu, struct keel_exit *exit);
 
 /* --- inject.c ------------------------------------------------------------------------------------- */
 

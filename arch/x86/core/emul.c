@@ -83,8 +83,7 @@ int keel_walk(struct keel_vcpu *vcpu, gva_t gva, u32 access, struct gwalk *w, gp
 	return status == GWALK_FAULT ? -EFAULT : -EINVAL;
 }
 
-/* Translate, or give the guest the fault. KEEL_SKIP: done. */
-static int translate(struct keel_vcpu *vcpu, u64 linear, u32 access, gpa_t *gpa)
+int keel_translate_or_fault(struct keel_vcpu *vcpu, u64 linear, u32 access, gpa_t *gpa)
 {
 	struct gwalk walk;
 	int err = keel_walk(vcpu, to_gva(linear), access, &walk, gpa);
@@ -111,7 +110,7 @@ static int fetch_page(struct keel_vcpu *vcpu, const struct emu_mode *mode, struc
 
 	if (mode->cpu != EMU_CPU_LONG)
 		linear = (u32)(linear + regs->seg[REGS_SEG_CS].base);
-	next = translate(vcpu, linear, GWALK_FETCH | (mode->cpl == 3 ? GWALK_USER : 0), &gpa);
+	next = keel_translate_or_fault(vcpu, linear, GWALK_FETCH | (mode->cpl == 3 ? GWALK_USER : 0), &gpa);
 	if (next != KEEL_SKIP)
 		return next;
 	n = min_t(unsigned int, n, KEEL_PAGE_SIZE - gpa_offset(gpa));
@@ -184,10 +183,10 @@ static int access_translate(struct keel_vcpu *vcpu, struct keel_emul *m, bool wr
 	/* The CPU translated this very access before it exited: do not do it again. */
 	if (m->hint_valid && gpa_offset(m->hint) == gva_offset(acc->addr))
 		m->gpa[0] = m->hint;
-	else if ((next = translate(vcpu, linear, access, &m->gpa[0])) != KEEL_SKIP)
+	else if ((next = keel_translate_or_fault(vcpu, linear, access, &m->gpa[0])) != KEEL_SKIP)
 		return next;
 	if ((last ^ linear) >> KEEL_PAGE_SHIFT) {
-		next = translate(vcpu, last & ~(KEEL_PAGE_SIZE - 1), access, &m->gpa[1]);
+		next = keel_translate_or_fault(vcpu, last & ~(KEEL_PAGE_SIZE - 1), access, &m->gpa[1]);
 		if (next != KEEL_SKIP)
 			return next;
 	}

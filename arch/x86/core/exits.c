@@ -248,11 +248,6 @@ static int exit_invlpg(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return KEEL_SKIP;
 }
 
-static int exit_task_switch(struct keel_vcpu *vcpu, struct keel_exit *exit)
-{
-	return keel_task_switch(vcpu, exit);
-}
-
 /* What led here is over: the vCPU is as after INIT, and no event of its past is delivered to it. */
 static int exit_shutdown(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
@@ -305,7 +300,7 @@ static const struct exit_row keel_exits[KEEL_EXIT_NR] = {
 	ROW(KEEL_EXIT_NOP, exit_skip, INSN(EMU_KEY_GRP7, 0)),
 	ROW(KEEL_EXIT_RDPMC, exit_rdpmc, INSN(EMU_KEY_RDPMC, 0)),
 	ROW(KEEL_EXIT_INVLPG, exit_invlpg, INSN(EMU_KEY_GRP7, 0)),
-	ROW(KEEL_EXIT_TASK_SWITCH, exit_task_switch),
+	ROW(KEEL_EXIT_TASK_SWITCH, keel_task_switch),
 	ROW(KEEL_EXIT_SHUTDOWN, exit_shutdown),
 	ROW(KEEL_EXIT_UD, exit_ud),
 	ROW(KEEL_EXIT_BAD_ENTRY, exit_bad_entry),

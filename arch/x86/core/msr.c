@@ -120,7 +120,9 @@ enum msr_verdict keel_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value, enum
 		return MSR_UNKNOWN;
 	msr_ctx_fill(vcpu, spec, &ctx);
 	verdict = msr_check_write(spec, &ctx, index, &value, by);
-	if (verdict != MSR_OK || (spec->flags & MSR_GUEST_WI && by == MSR_BY_GUEST))
+	if (verdict == MSR_DROP)
+		return MSR_OK;
+	if (verdict != MSR_OK)
 		return verdict;
 	switch (spec->home) {
 	case MSR_HOME_VENDOR:

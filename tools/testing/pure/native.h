@@ -154,6 +154,7 @@ static bool native_ldt(unsigned int n, uint32_t base, uint32_t limit, unsigned i
 }
 
 /* Maps the fixed pages and takes the signals; false when this machine does not let us. */
+__attribute__((unused))
 static bool native_init(void)
 {
 	static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE };

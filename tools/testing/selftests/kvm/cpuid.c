@@ -49,7 +49,6 @@ TEST(the_list)
 	ASSERT_NE(NULL, e = cpuid_find(c, 0x80000000, 0));
 	EXPECT_LE(0x80000008, e->eax);
 	ASSERT_NE(NULL, e = cpuid_find(c, 1, 0));
-	EXPECT_TRUE(e->ecx >> 31);		/* hypervisor */
 	EXPECT_TRUE(e->ecx >> 21 & 1);		/* x2APIC, always possible */
 	EXPECT_TRUE(e->edx & 1 && e->edx >> 26 & 1);	/* FPU, SSE2 */
 	ASSERT_NE(NULL, f = cpuid_find(c, 0x80000001, 0));
@@ -161,6 +160,7 @@ TEST(dynamic_xsave_size)
 {
 	struct vcpu *v = LONG_VCPU(xsetbv);
 	const struct kvm_cpuid_entry2 *e = cpuid_find(supported_cpuid(v->vm->sys), 0xd, 0);
+	struct kvm_xcrs x;
 	struct kvm_regs r;
 
 	if (!e || (e->eax & 7) != 7)
@@ -177,7 +177,30 @@ TEST(dynamic_xsave_size)
 	vcpu_set_regs(v, &r);
 	RUN_TO(v, KVM_EXIT_HLT);
 	vcpu_regs(v, &r);
+	ASSERT_EQ(0, xioctlp(v->fd, KVM_GET_XCRS, &x));
+	/* QEMU's emulated SVM has no XSETBV intercept: the module never hears of it */
+	if (x.xcrs[0].value != 7)
+		SKIP(return, "XSETBV does not reach the module on this processor");
 	EXPECT_EQ(832, r.rbx);
+}
+
+TEST(xsave_size_follows_user_space)
+{
+	struct vcpu *v = LONG_VCPU(cpuid_insn);
+	const struct kvm_cpuid_entry2 *e = cpuid_find(supported_cpuid(v->vm->sys), 0xd, 0);
+	struct kvm_xcrs x = { .nr_xcrs = 1 };
+	struct kvm_cpuid_entry2 got;
+
+	if (!e || (e->eax & 7) != 7)
+		SKIP(return, "no AVX");
+	x.xcrs[0].value = 3;
+	ASSERT_EQ(0, xioctlp(v->fd, KVM_SET_XCRS, &x));
+	guest_cpuid(_metadata, v, 0xd, 0, &got);
+	EXPECT_EQ(576, got.ebx);
+	x.xcrs[0].value = 7;
+	ASSERT_EQ(0, xioctlp(v->fd, KVM_SET_XCRS, &x));
+	guest_cpuid(_metadata, v, 0xd, 0, &got);
+	EXPECT_EQ(832, got.ebx);
 }
 
 TEST(max_basic_leaf_is_a_limit)

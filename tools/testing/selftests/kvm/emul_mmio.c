@@ -169,10 +169,9 @@ static int serve(struct vcpu *v, struct outcome *o)
 	return -1;
 }
 
-/* The row on MMIO (ram == NULL) or with `ram` mapped where the device would be. */
-static int run_on(const struct encoding *e, struct outcome *o, uint8_t *ram)
+/* The row on `v`, whose VM has `ram` where the device would be, or NULL. */
+static int run_on(struct vcpu *v, const struct encoding *e, struct outcome *o, uint8_t *ram)
 {
-	struct vcpu *v = vm_long(e->code, e->end - e->code);
 	struct kvm_regs r = {
 		.rax = 0x8899aabbccddeef7, .rbx = VM_MMIO, .rcx = 0x1122334455667788,
 		.rdx = 0x0102030405060708, .rsi = 0x7001, .rdi = 0x7002, .rbp = 0x7003,
@@ -185,11 +184,10 @@ static int run_on(const struct encoding *e, struct outcome *o, uint8_t *ram)
 	memset(o, 0, sizeof(*o));
 	fill(o->dev, DEV_SIZE);
 	fill(v->vm->ram + VM_DATA2, sizeof(o->ram));
-	if (ram) {
+	if (ram)
 		memcpy(ram, o->dev, DEV_SIZE);
-		if (vm_set_slot(v->vm, 1, 0, VM_MMIO, DEV_SIZE, ram))
-			die("slot 1");
-	}
+	vm_load(v->vm, VM_CODE, e->code, e->end - e->code);
+	vcpu_long(v, VM_CODE);
 	vcpu_set_regs(v, &r);
 	rc = serve(v, o);
 	if (ram)
@@ -199,7 +197,6 @@ static int run_on(const struct encoding *e, struct outcome *o, uint8_t *ram)
 	if (xioctlp(v->fd, KVM_GET_FPU, &f))
 		die("KVM_GET_FPU");
 	memcpy(o->xmm, f.xmm, sizeof(o->xmm));
-	vm_free(v->vm);
 	return rc;
 }
 
@@ -259,7 +256,11 @@ static int compare(const struct encoding *e, const struct outcome *mmio, const s
 int main(void)
 {
 	uint8_t *ram = aligned_alloc(4096, DEV_SIZE);
+	struct vcpu *device = vm_simple(), *memory = vm_simple();
 	size_t i, k;
+
+	if (vm_set_slot(memory->vm, 1, 0, VM_MMIO, DEV_SIZE, ram))
+		die("slot 1");
 
 	ksft_print_header();
 	ksft_set_plan(ARRAY_SIZE(encodings));
@@ -270,11 +271,11 @@ int main(void)
 
 		for (k = 0; k < ARRAY_SIZE(may_fail); k++)
 			may |= !strcmp(may_fail[k], e->name);
-		if (run_on(e, &on_ram, ram) || on_ram.failed) {
+		if (run_on(memory, e, &on_ram, ram) || on_ram.failed) {
 			ksft_test_result_fail("%s (on RAM)\n", e->name);
 			continue;
 		}
-		bad = run_on(e, &on_mmio, NULL);
+		bad = run_on(device, e, &on_mmio, NULL);
 		if (!bad && on_mmio.failed && may) {
 			ksft_test_result_pass("%s (left to user space)\n", e->name);
 			continue;
