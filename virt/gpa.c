@@ -53,7 +53,8 @@ static unsigned long copy_in(void *to, const void __user *from, unsigned int byt
 	case 8:
 		return __get_user(*(u64 *)to, (const u64 __user *)from);
 	}
-	return __copy_from_user(to, from, bytes);
+	/* Both ends were checked: the slot's range when it was set, the buffer by its owner. */
+	return raw_copy_from_user(to, from, bytes);
 }
 
 static unsigned long copy_out(void __user *to, const void *from, unsigned int bytes)
@@ -68,7 +69,7 @@ static unsigned long copy_out(void __user *to, const void *from, unsigned int by
 	case 8:
 		return __put_user(*(const u64 *)from, (u64 __user *)to);
 	}
-	return __copy_to_user(to, from, bytes);
+	return raw_copy_to_user(to, from, bytes);
 }
 
 int keel_gpa_read(struct keel_vm *vm, gpa_t gpa, void *to, unsigned int bytes)

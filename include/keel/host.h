@@ -32,9 +32,17 @@ static __always_inline void keel_host_guest_enter(void)
 	vtime_account_guest_enter();
 	trace_hardirqs_on_prepare();
 	lockdep_hardirqs_on_prepare();
-	if (!context_tracking_guest_enter())
-		rcu_virt_note_context_switch(raw_smp_processor_id());
+	context_tracking_guest_enter();
 	lockdep_hardirqs_on(CALLER_ADDR0);
+}
+
+/*
+ * The guest is a quiescent state to RCU. Once after each tick is enough, and a tick makes the guest
+ * exit. Context: IRQs off.
+ */
+static inline void keel_host_quiescent(void)
+{
+	rcu_virt_note_context_switch(raw_smp_processor_id());
 }
 
 static __always_inline void keel_host_guest_exit(void)

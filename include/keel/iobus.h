@@ -8,6 +8,7 @@
 
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
+#include <linux/rcupdate.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
@@ -58,6 +59,12 @@ int keel_iobus_add(struct keel_vm *vm, enum keel_bus bus, struct keel_listener *
  */
 int keel_iobus_del(struct keel_vm *vm, enum keel_bus bus, const struct keel_iobus_key *key,
 		   const struct eventfd_ctx *event);
+
+/* Is anybody listening on @bus? Context: any. */
+static inline bool keel_iobus_any(const struct keel_iobus *iobus, enum keel_bus bus)
+{
+	return rcu_access_pointer(iobus->set[bus]);
+}
 
 /*
  * Offer a guest write to the listeners. @bytes: 1 to 8; @value zero-extended.

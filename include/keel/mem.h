@@ -51,6 +51,7 @@ struct keel_slots {
 	struct rw_semaphore access;
 	struct keel_slotset __rcu *set;		/* R */
 	u64 generation;				/* M: raised by each unpublish; read without it by faults */
+	unsigned int logging;			/* M: slots with a dirty log; read without it by faults */
 	/*
 	 * M: an unpublished slot whose nested mappings are not all gone yet, npages 0 when none.
 	 * It is in no set any more, yet an invalidation of its host memory still concerns us.

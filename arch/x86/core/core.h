@@ -116,6 +116,8 @@ void keel_emul_free(struct keel_vcpu *vcpu);
 int keel_emul_start(struct keel_vcpu *vcpu, const gpa_t *gpa, bool string_io);
 /* Go on after user space has served the effect. */
 int keel_emul_continue(struct keel_vcpu *vcpu);
+/* User space changed general registers while it had the effect: the instruction goes on with those. */
+void keel_emul_regs_set(struct keel_vcpu *vcpu);
 /*
  * Decode the instruction at RIP. Return: KEEL_SKIP with *insn filled; KEEL_RESUME: the guest was
  * given a fault, or has to run again; KEEL_USER: kvm_run is filled.

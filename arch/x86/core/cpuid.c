@@ -93,6 +93,8 @@ void keel_cpuid_reset(struct keel_vcpu *vcpu)
 
 	cpuid_table_init(&cpuid->table, NULL, 0);
 	cpuid_derive(&cpuid->table, &keel_cpuid_supported, &cpuid->derived);
+	/* KVM_SET_SREGS may come before KVM_SET_CPUID2. */
+	cpuid->derived.cr4_allowed = keel_cpuid_host.cr4_allowed;
 }
 
 void keel_cpuid_free(struct keel_vcpu *vcpu)

@@ -421,6 +421,13 @@ static int emul_loop(struct keel_vcpu *vcpu, struct keel_emul *m)
 	}
 }
 
+void keel_emul_regs_set(struct keel_vcpu *vcpu)
+{
+	struct emu *e = &vcpu->arch.emul->e;
+
+	memcpy(e->regs, vcpu->arch.regs.gpr, sizeof(e->regs));
+}
+
 int keel_emul_continue(struct keel_vcpu *vcpu)
 {
 	struct keel_emul *m = vcpu->arch.emul;

@@ -66,10 +66,34 @@ static void do_hypercall(struct keel_vcpu *vcpu)
 	keel_regs_dirty(vcpu, KEEL_RG_GPR);
 }
 
+/* OUT to a listener in the kernel. */
+static bool fast_out(struct keel_vcpu *vcpu)
+{
+	struct keel_exit *exit = &vcpu->arch.exit;
+
+	if (!keel_iobus_any(&vcpu->vm->iobus, KEEL_BUS_PIO))
+		return false;
+	static_call(keel_decode)(vcpu, exit);
+	return !exit->io.in && !exit->io.string &&
+	       keel_iobus_write(vcpu->vm, KEEL_BUS_PIO, exit->io.port, exit->io.size,
+				vcpu->arch.regs.gpr[KEEL_RAX] & BITS64(8 * exit->io.size - 1, 0));
+}
+
+/* A write that only the dirty log has to see. */
+static bool fast_fault(struct keel_vcpu *vcpu)
+{
+	struct keel_exit *exit = &vcpu->arch.exit;
+
+	static_call(keel_decode)(vcpu, exit);
+	return exit->fault.access & KEEL_ACCESS_WRITE && keel_tdp_fault_fast(vcpu, exit->fault.gpa);
+}
+
 bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 {
 	unsigned int len = vcpu->arch.insn_len;
 
+	if (kind == KEEL_EXIT_FAULT)
+		return fast_fault(vcpu);
 	if (!len || vcpu->arch.regs.rflags & X86_RFLAGS_TF)
 		return false;
 	switch (kind) {
@@ -86,6 +110,10 @@ bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 		break;
 	case KEEL_EXIT_HYPERCALL:
 		do_hypercall(vcpu);
+		break;
+	case KEEL_EXIT_IO:
+		if (!fast_out(vcpu))
+			return false;
 		break;
 	case KEEL_EXIT_PAUSE:
 	case KEEL_EXIT_WBINVD:

@@ -53,10 +53,13 @@ int keel_events_prepare(struct keel_vcpu *vcpu)
 	struct event_cpu cpu;
 
 	if (likely(events_idle(events) && !requested)) {
-		keel_vendor->window(vcpu, 0);
+		if (unlikely(vcpu->arch.windows)) {
+			vcpu->arch.windows = false;
+			keel_vendor->window(vcpu, 0);
+		}
 		return KEEL_RESUME;
 	}
-	keel_regs_need(vcpu, KEEL_RG_CR | KEEL_RG_SEG);
+	keel_regs_need(vcpu, KEEL_RG_CR | KEEL_RG_CODE);
 	cpu = (struct event_cpu){
 		.rflags_if = regs->rflags & X86_RFLAGS_IF,
 		.protected_mode = regs->cr0 & REGS_CR0_PE,
@@ -87,6 +90,7 @@ int keel_events_prepare(struct keel_vcpu *vcpu)
 		keel_vendor->inject(vcpu, &decision);
 		vcpu->arch.inflight = true;
 	}
+	vcpu->arch.windows = decision.interrupt_window || decision.nmi_window;
 	keel_vendor->window(vcpu, (decision.interrupt_window ? KEEL_WINDOW_IRQ : 0) |
 				  (decision.nmi_window ? KEEL_WINDOW_NMI : 0));
 	return KEEL_RESUME;
@@ -152,5 +156,6 @@ long keel_events_set(struct keel_call *call)
 	if (!event_import(&call->vcpu->arch.events, &caps, call->arg))
 		return -EINVAL;
 	keel_regs_dirty(call->vcpu, KEEL_RG_GPR); /* the interrupt shadow is committed with it */
+	call->vcpu->arch.controls_stale = true; /* NMI masking decides intercepts */
 	return 0;
 }

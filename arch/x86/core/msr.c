@@ -43,7 +43,7 @@ void keel_msr_reset(struct keel_vcpu *vcpu)
 static void msr_ctx_fill(struct keel_vcpu *vcpu, const struct msr_spec *spec, struct msr_ctx *ctx)
 {
 	if (spec->home == MSR_HOME_REGS)
-		keel_regs_need(vcpu, KEEL_RG_CR | KEEL_RG_SEG);
+		keel_regs_need(vcpu, KEEL_RG_CR | KEEL_RG_CODE);
 	*ctx = (struct msr_ctx){
 		.cpuid = &vcpu->arch.cpuid.derived,
 		.store = &vcpu->arch.msrs,

@@ -57,13 +57,13 @@ void keel_regs_reset(struct keel_vcpu *vcpu)
 
 bool keel_in_64bit(struct keel_vcpu *vcpu)
 {
-	keel_regs_need(vcpu, KEEL_RG_SEG | KEEL_RG_CR);
+	keel_regs_need(vcpu, KEEL_RG_CODE | KEEL_RG_CR);
 	return vcpu->arch.regs.efer & REGS_EFER_LMA && vcpu->arch.regs.seg[REGS_SEG_CS].l;
 }
 
 unsigned int keel_cpl(struct keel_vcpu *vcpu)
 {
-	keel_regs_need(vcpu, KEEL_RG_SEG | KEEL_RG_CR);
+	keel_regs_need(vcpu, KEEL_RG_CODE | KEEL_RG_CR);
 	if (!(vcpu->arch.regs.cr0 & REGS_CR0_PE))
 		return 0;
 	if (vcpu->arch.regs.rflags & X86_RFLAGS_VM)
@@ -140,7 +140,7 @@ static void control_of(struct keel_vcpu *vcpu, struct regs_control *now)
 {
 	const struct keel_regs *regs = &vcpu->arch.regs;
 
-	keel_regs_need(vcpu, KEEL_RG_SEG | KEEL_RG_CR);
+	keel_regs_need(vcpu, KEEL_RG_CODE | KEEL_RG_CR);
 	*now = (struct regs_control){
 		.cr0 = regs->cr0, .cr3 = regs->cr3, .cr4 = regs->cr4, .efer = regs->efer,
 		.cs_l = regs->seg[REGS_SEG_CS].l,

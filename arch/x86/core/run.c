@@ -82,10 +82,12 @@ static enum keel_exit_kind guest_run(struct keel_vcpu *vcpu)
 	return kind;
 }
 
-/* One stay in the guest: the exit's kind, or KEEL_EXIT_NONE with *@next telling to leave. */
-static enum keel_exit_kind guest_visit(struct keel_vcpu *vcpu, int *next)
+/*
+ * One stay in the guest, after the exit @kind. The answer is the next exit's kind, or KEEL_EXIT_NONE
+ * with *@next telling how to go on.
+ */
+static enum keel_exit_kind guest_visit(struct keel_vcpu *vcpu, enum keel_exit_kind kind, int *next)
 {
-	enum keel_exit_kind kind;
 
 	preempt_disable();
 	if (unlikely(vcpu->arch.controls_stale)) {
@@ -106,6 +108,8 @@ static enum keel_exit_kind guest_visit(struct keel_vcpu *vcpu, int *next)
 		return KEEL_EXIT_NONE;
 	}
 	keel_fpu_enter(vcpu);
+	if (kind == KEEL_EXIT_HOST_IRQ)
+		keel_host_quiescent();
 	kind = guest_run(vcpu);
 	keel_fpu_leave(vcpu);
 	keel_vcpu_disarm(vcpu);
@@ -123,11 +127,10 @@ static bool window_is_open(struct keel_vcpu *vcpu)
 
 static int run_loop(struct keel_vcpu *vcpu)
 {
+	enum keel_exit_kind kind = KEEL_EXIT_HOST_IRQ;
 	int next;
 
 	for (;;) {
-		enum keel_exit_kind kind;
-
 		next = serve_requests(vcpu);
 		if (next != KEEL_RESUME)
 			return next;
@@ -136,7 +139,7 @@ static int run_loop(struct keel_vcpu *vcpu)
 		next = keel_events_prepare(vcpu);
 		if (next != KEEL_RESUME)
 			return next;
-		kind = guest_visit(vcpu, &next);
+		kind = guest_visit(vcpu, kind, &next);
 		if (kind != KEEL_EXIT_NONE)
 			next = keel_exit_handle(vcpu, kind);
 		if (next != KEEL_RESUME)
@@ -190,6 +193,9 @@ static int run_guest(struct keel_vcpu *vcpu)
 	next = keel_uexit_complete(vcpu);
 	if (next == KEEL_RESUME)
 		next = leave ? -EINTR : run_loop(vcpu);
+	/* immediate_exit leaves the last exit's reason for user space to see. */
+	if (next == -EINTR && !leave)
+		keel_uexit_reason(vcpu, KVM_EXIT_INTR);
 	keel_fpu_put(vcpu);
 	return next;
 }
@@ -205,8 +211,6 @@ long keel_arch_run(struct keel_vcpu *vcpu)
 	next = run_in(vcpu);
 	if (!next)
 		next = run_guest(vcpu);
-	if (next == -EINTR)
-		vcpu->run->exit_reason = KVM_EXIT_INTR;
 	vcpu->stats.user_exits++;
 	run_out(vcpu);
 	if (vcpu->sigset_active)

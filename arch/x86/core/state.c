@@ -39,9 +39,10 @@ static void regs_in(struct keel_vcpu *vcpu, const struct kvm_regs *in)
 	memcpy(regs->gpr, gpr, sizeof(gpr));
 	regs->rip = in->rip;
 	regs->rflags = in->rflags | X86_RFLAGS_FIXED;
-	/* What waited for this vCPU belonged to the old state. */
+	/* A fault not yet delivered belonged to the old state; an instruction in flight is finished. */
 	vcpu->arch.events.exception_pending = false;
-	vcpu->arch.uexit.pending = KEEL_PENDING_NONE;
+	if (vcpu->arch.uexit.pending == KEEL_PENDING_EMUL)
+		keel_emul_regs_set(vcpu);
 	keel_regs_dirty(vcpu, KEEL_RG_GPR);
 }
 

@@ -77,17 +77,49 @@ void keel_tdp_cache_free(struct keel_vcpu *vcpu)
 }
 
 /* Give back write permission that only the dirty log took. Return: whether the guest can write now. */
-static bool fast_write(struct keel_vm *vm, const struct tdp_fault *fault)
+static bool make_writable(struct keel_vm *vm, struct keel_slot *slot, u64 generation, gfn_t gfn)
 {
 	enum radix_result result = RADIX_INVAL;
 
-	spin_lock(&vm->mmu_lock);
-	if (vm->slots.generation == fault->generation)
-		result = radix_make_writable(&vm->arch.tdp.tree, fault->gfn);
+	lockdep_assert_held(&vm->mmu_lock);
+	if (vm->slots.generation == generation)
+		result = radix_make_writable(&vm->arch.tdp.tree, gfn);
 	if (result == RADIX_RELAXED)
-		keel_dirty_mark(fault->slot, fault->gfn);
-	spin_unlock(&vm->mmu_lock);
+		keel_dirty_mark(slot, gfn);
 	return result == RADIX_RELAXED || result == RADIX_SAME;
+}
+
+static bool fast_write(struct keel_vm *vm, const struct tdp_fault *fault)
+{
+	bool done;
+
+	spin_lock(&vm->mmu_lock);
+	done = make_writable(vm, fault->slot, fault->generation, fault->gfn);
+	spin_unlock(&vm->mmu_lock);
+	return done;
+}
+
+/*
+ * With IRQs off nobody may wait for mmu_lock: its holder may be waiting for this CPU to take a
+ * flush interrupt. So it is only tried.
+ */
+bool keel_tdp_fault_fast(struct keel_vcpu *vcpu, gpa_t gpa)
+{
+	struct keel_vm *vm = vcpu->vm;
+	gfn_t gfn = gpa_gfn(gpa);
+	struct keel_slot *slot;
+	bool done = false;
+
+	if (!READ_ONCE(vm->slots.logging) || !spin_trylock(&vm->mmu_lock))
+		return false;
+	/* Slots change under mmu_lock: what is found now stays. */
+	rcu_read_lock();
+	slot = keel_slot_find(vm, gfn);
+	if (slot && slot->dirty)
+		done = make_writable(vm, slot, vm->slots.generation, gfn);
+	rcu_read_unlock();
+	spin_unlock(&vm->mmu_lock);
+	return done;
 }
 
 /* Does the answer of keel_pfn_get() still hold? Trims the neighbours when only they do not. */

@@ -39,6 +39,12 @@ unsigned int keel_tdp_levels(const struct keel_vm *vm);
  */
 long keel_tdp_fault(struct keel_vcpu *vcpu, gpa_t gpa, u8 access);
 
+/*
+ * The cheap part of keel_tdp_fault() for a write: give back permission that only the dirty log took.
+ * Context: IRQs off. Return: the guest can write now; false: take the whole way.
+ */
+bool keel_tdp_fault_fast(struct keel_vcpu *vcpu, gpa_t gpa);
+
 /* Free the table pages the vCPU has set aside. Context: task. */
 void keel_tdp_cache_free(struct keel_vcpu *vcpu);
 

@@ -238,6 +238,22 @@ static enum emu_status after_source(struct emu *e)
 	}
 }
 
+/* The caller may have lowered rCX while it had the transfer: what is too much of it is dropped. */
+static enum emu_status after_port(struct emu *e)
+{
+	u64 left = address_reg(e, EMU_RCX);
+
+	if (e->insn.prefixes & REP_ANY) {
+		if (!left)
+			return emu_finish(e);
+		if (e->run.count > left)
+			e->run.count = left;
+	}
+	if (e->insn.op == OP_OUTS)
+		return end_iteration(e, e->run.count);
+	return emu_write(e, e->run.addr, e->run.count * element(e), e->acc.flags, PH_STORED);
+}
+
 enum emu_status emu_step_string(struct emu *e)
 {
 	switch (e->run.phase) {
@@ -252,9 +268,7 @@ enum emu_status emu_step_string(struct emu *e)
 		e->run.phase = PH_PORT;
 		return EMU_IN;
 	case PH_PORT:
-		if (e->insn.op == OP_OUTS)
-			return end_iteration(e, e->run.count);
-		return emu_write(e, e->run.addr, e->acc.size, e->acc.flags, PH_STORED);
+		return after_port(e);
 	default:
 		return end_iteration(e, e->insn.op == OP_INS ? e->run.count : 1);
 	}

@@ -26,21 +26,34 @@ static struct vmcb_seg *save_seg(struct vmcb_save *save, enum regs_segment_id id
 	return (void *)save + seg_offset[id];
 }
 
-static void load_segments(struct vmcb_save *save, struct keel_regs *regs)
+#define CODE_SEGMENTS (BIT(REGS_SEG_CS) | BIT(REGS_SEG_SS))
+
+static void load_segment(struct vmcb_save *save, struct keel_regs *regs, enum regs_segment_id id)
+{
+	const struct vmcb_seg *from = save_seg(save, id);
+	struct regs_segment *to = &regs->seg[id];
+
+	regs_segment_from_vmcb(to, from->attr, id);
+	to->selector = from->selector;
+	to->limit = from->limit;
+	to->base = from->base;
+}
+
+static void load_code(struct vmcb_save *save, struct keel_regs *regs)
+{
+	load_segment(save, regs, REGS_SEG_CS);
+	load_segment(save, regs, REGS_SEG_SS);
+	/* The CPU keeps CPL apart; SS.DPL may lag behind it. */
+	regs->seg[REGS_SEG_SS].dpl = save->cpl;
+}
+
+static void load_data(struct vmcb_save *save, struct keel_regs *regs)
 {
 	enum regs_segment_id id;
 
-	for (id = 0; id < ARRAY_SIZE(seg_offset); id++) {
-		const struct vmcb_seg *from = save_seg(save, id);
-		struct regs_segment *to = &regs->seg[id];
-
-		regs_segment_from_vmcb(to, from->attr, id);
-		to->selector = from->selector;
-		to->limit = from->limit;
-		to->base = from->base;
-	}
-	/* The CPU keeps CPL apart; SS.DPL may lag behind it. */
-	regs->seg[REGS_SEG_SS].dpl = save->cpl;
+	for (id = 0; id < ARRAY_SIZE(seg_offset); id++)
+		if (!(CODE_SEGMENTS & BIT(id)))
+			load_segment(save, regs, id);
 	regs->gdt = (struct regs_dtable){ .base = save->gdtr.base, .limit = save->gdtr.limit };
 	regs->idt = (struct regs_dtable){ .base = save->idtr.base, .limit = save->idtr.limit };
 }
@@ -71,8 +84,10 @@ void svm_regs_load(struct keel_vcpu *vcpu, u32 groups)
 	struct vmcb_save *save = &svm->vmcb->save;
 
 	groups &= ~regs->valid;
-	if (groups & KEEL_RG_SEG)
-		load_segments(save, regs);
+	if (groups & KEEL_RG_CODE)
+		load_code(save, regs);
+	if (groups & KEEL_RG_DATA)
+		load_data(save, regs);
 	if (groups & KEEL_RG_CR) {
 		regs->cr0 = save->cr0;
 		regs->cr2 = save->cr2;

@@ -345,6 +345,8 @@ static const struct bad bads[] = {
 	{ TS_JMP, NEW_TSS + 0x4c, 2, S_DATA0, EMU_TS, S_DATA0, true },
 	{ TS_JMP, NEW_TSS + 0x4c, 2, S_CODE3, EMU_TS, S_CODE3, true },
 	{ TS_JMP, NEW_TSS + 0x4c, 2, S_OLD, EMU_TS, S_OLD, true },
+	{ TS_JMP, NEW_TSS + 0x4c, 2, S_CONF, 0, 0 },
+	{ TS_JMP, GDT + S_CODE0 + 5, 1, 0xff, EMU_TS, S_CODE0, true },	/* conforming, DPL > RPL */
 	{ TS_JMP, GDT + S_CODE0 + 5, 1, 0x1b, EMU_NP, S_CODE0, true },
 	{ TS_JMP, GDT + S_CODE0 + 6, 1, 0x40, EMU_GP, 0, true },	/* EIP past the limit */
 	/* SS */

@@ -17,7 +17,9 @@
 
 /* Register groups of struct keel_regs: valid says cached, dirty says to be written before entry. */
 #define KEEL_RG_GPR	BIT(0)	/* gpr[], rip, rflags, and events.shadow: always valid between exits */
-#define KEEL_RG_SEG	BIT(1)	/* seg[], gdt, idt */
+#define KEEL_RG_CODE	BIT(1)	/* seg[] of CS and SS: the mode the code runs in */
+#define KEEL_RG_DATA	BIT(4)	/* the other seg[], gdt, idt */
+#define KEEL_RG_SEG	(KEEL_RG_CODE | KEEL_RG_DATA)
 #define KEEL_RG_CR	BIT(2)	/* cr0, cr2, cr3, cr4, cr8, efer */
 #define KEEL_RG_DR	BIT(3)	/* dr6, dr7 */
 #define KEEL_RG_ALL	(KEEL_RG_GPR | KEEL_RG_SEG | KEEL_RG_CR | KEEL_RG_DR)
@@ -107,6 +109,7 @@ struct keel_vcpu_arch {
 	struct keel_uexit uexit;	/* O: core/uexit.c */
 	struct event_vectoring vectoring; /* V: delivery the last exit interrupted */
 	bool inflight;			/* V: an event was put before the CPU at the last entry */
+	bool windows;			/* V: window() was asked for something, core/inject.c */
 	bool debug_active;		/* V: the guest has the debug registers, core/debug.c */
 	bool has_run;			/* V: KVM_RUN was called */
 	struct keel_emul *emul;		/* O: core/emul.c: the instruction under emulation */

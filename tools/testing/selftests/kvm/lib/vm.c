@@ -238,14 +238,32 @@ static void set_mode(struct vcpu *v, const struct kvm_sregs *s, uint64_t rip)
 	vcpu_set_regs(v, &r);
 }
 
+/* Nothing of an earlier guest stays, but the APIC base. */
+static void clean_sregs(struct vcpu *v, struct kvm_sregs *s)
+{
+	uint64_t apic_base;
+
+	vcpu_sregs(v, s);
+	apic_base = s->apic_base;
+	memset(s, 0, sizeof(*s));
+	s->apic_base = apic_base;
+	s->cr0 = 0x60000010;
+}
+
 void vcpu_real(struct vcpu *v, uint64_t rip)
 {
+	struct kvm_segment seg = { .limit = 0xffff, .type = 3, .present = 1, .s = 1 };
 	struct kvm_sregs s;
 
-	vcpu_sregs(v, &s);
-	s.cs.base = s.ds.base = s.es.base = s.fs.base = s.gs.base = s.ss.base = 0;
-	s.cs.selector = s.ds.selector = s.es.selector = s.fs.selector = 0;
-	s.gs.selector = s.ss.selector = 0;
+	clean_sregs(v, &s);
+	s.ds = s.es = s.fs = s.gs = s.ss = seg;
+	seg.type = 11;
+	s.cs = seg;
+	seg.s = 0;
+	s.tr = seg;
+	seg.type = 2;
+	s.ldt = seg;
+	s.gdt.limit = s.idt.limit = 0xffff;
 	set_mode(v, &s, rip);
 }
 
@@ -285,13 +303,14 @@ static void flat_segments(struct vm *vm, struct kvm_sregs *s, uint16_t code)
 	s->tr = (struct kvm_segment){
 		.base = VM_TSS, .limit = 0x67, .selector = SEL_TSS, .type = 11, .present = 1,
 	};
+	s->ldt = (struct kvm_segment){ .unusable = 1, .type = 2 };
 }
 
 void vcpu_prot(struct vcpu *v, uint64_t rip)
 {
 	struct kvm_sregs s;
 
-	vcpu_sregs(v, &s);
+	clean_sregs(v, &s);
 	flat_segments(v->vm, &s, SEL_CODE32);
 	s.idt.limit = 0x7ff;
 	s.cr0 |= 1;
@@ -311,7 +330,7 @@ void vcpu_long(struct vcpu *v, uint64_t rip)
 		pdpt[i] = (VM_PML4 + 0x2000 + i * 0x1000) | 7;
 	for (i = 0; i < 4 * 512; i++)
 		pd[i] = i << 21 | 0x87;
-	vcpu_sregs(v, &s);
+	clean_sregs(v, &s);
 	flat_segments(v->vm, &s, SEL_CODE64);
 	s.idt.limit = 0xfff;
 	s.cr0 = 0x80010033;		/* PG WP NE ET MP PE */
