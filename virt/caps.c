@@ -16,6 +16,17 @@ static int recommended_vcpus(const struct keel_vm *vm)
 	return min_t(unsigned int, num_online_cpus(), KEEL_MAX_VCPUS);
 }
 
+/* Once, and before the first vCPU. */
+static int set_max_vcpu_id(struct keel_vm *vm, const u64 *args)
+{
+	if (args[0] > KEEL_MAX_VCPU_ID || vm->nr_vcpus)
+		return -EINVAL;
+	if (vm->max_vcpu_id && vm->max_vcpu_id != args[0])
+		return -EINVAL;
+	vm->max_vcpu_id = args[0];
+	return 0;
+}
+
 static const struct keel_cap caps[] = {
 	{ .nr = KVM_CAP_USER_MEMORY, .value = 1 },
 	{ .nr = KVM_CAP_NR_VCPUS, .check = recommended_vcpus },
@@ -29,7 +40,7 @@ static const struct keel_cap caps[] = {
 	{ .nr = KVM_CAP_INTERNAL_ERROR_DATA, .value = 1 },
 	{ .nr = KVM_CAP_ENABLE_CAP_VM, .value = 1 },
 	{ .nr = KVM_CAP_MAX_VCPUS, .value = KEEL_MAX_VCPUS },
-	{ .nr = KVM_CAP_MAX_VCPU_ID, .value = KEEL_MAX_VCPU_ID },
+	{ .nr = KVM_CAP_MAX_VCPU_ID, .value = KEEL_MAX_VCPU_ID, .enable = set_max_vcpu_id, .args0_mask = ~0ULL },
 	{ .nr = KVM_CAP_READONLY_MEM, .value = 1 },
 	{ .nr = KVM_CAP_CHECK_EXTENSION_VM, .value = 1 },
 	{ .nr = KVM_CAP_IMMEDIATE_EXIT, .value = 1 },

@@ -55,20 +55,26 @@ static unsigned int position(const struct keel_iobus_set *set, const struct keel
 	return low;
 }
 
-/* The listener at @addr to @value (or to any, without @match) that takes writes of @bytes. */
+/* The listener that takes a write of @value, @bytes wide, at @addr. */
 static struct keel_listener *find(const struct keel_iobus_set *set, u64 addr, unsigned int bytes,
-				  bool match, u64 value)
+				  u64 value)
 {
-	const struct keel_iobus_key from = { .addr = addr, .match = match, .value = value };
+	unsigned int low = 0, high = set->nr, mid;
 	const struct keel_iobus_key *key;
-	unsigned int i;
 
-	for (i = position(set, &from); i < set->nr; i++) {
-		key = &set->entry[i]->key;
-		if (key->addr != addr || key->match != match || key->value != value)
+	while (low < high) {
+		mid = (low + high) / 2;
+		if (set->entry[mid]->key.addr < addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < set->nr; low++) {
+		key = &set->entry[low]->key;
+		if (key->addr != addr)
 			break;
-		if (!key->bytes || key->bytes == bytes)
-			return set->entry[i];
+		if ((!key->bytes || key->bytes == bytes) && (!key->match || key->value == value))
+			return set->entry[low];
 	}
 	return NULL;
 }
@@ -93,13 +99,10 @@ bool keel_iobus_write(struct keel_vm *vm, enum keel_bus bus, u64 addr, unsigned 
 
 	rcu_read_lock();
 	set = rcu_dereference(vm->iobus.set[bus]);
-	if (set) {
-		listener = find(set, addr, bytes, false, 0);
-		if (!listener)
-			listener = find(set, addr, bytes, true, value);
-		if (listener)
-			taken = deliver(listener);
-	}
+	if (set)
+		listener = find(set, addr, bytes, value);
+	if (listener)
+		taken = deliver(listener);
 	rcu_read_unlock();
 	return taken;
 }

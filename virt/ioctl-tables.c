@@ -67,11 +67,6 @@ static long enable_cap(struct keel_call *call)
 	return keel_cap_enable(call->vm, call->arg);
 }
 
-static long run(struct keel_call *call)
-{
-	return keel_arch_run(call->vcpu);
-}
-
 /* The mask of blocked signals while in KVM_RUN; a NULL argument means the thread's own again. */
 static long set_signal_mask(struct keel_call *call)
 {
@@ -111,8 +106,8 @@ static const struct keel_ioctl vm_rows[] = {
 	KEEL_IOCTL(KVM_ENABLE_CAP, KEEL_LOCK_VM, KEEL_ARG_IN, enable_cap, "abi_fd"),
 };
 
+/* KVM_RUN's row is in ioctl.c. */
 static const struct keel_ioctl vcpu_rows[] = {
-	KEEL_IOCTL(KVM_RUN, KEEL_LOCK_LOADED, KEEL_ARG_NONE, run, "run_exits"),
 	KEEL_IOCTL(KVM_SET_SIGNAL_MASK, KEEL_LOCK_VCPU, KEEL_ARG_USER, set_signal_mask, "run_exits"),
 };
 

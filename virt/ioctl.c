@@ -79,7 +79,7 @@ int __init keel_ioctl_init(void)
 	return 0;
 }
 
-static long ioctl_locked(const struct keel_ioctl *row, struct keel_call *call)
+static __always_inline long ioctl_locked(const struct keel_ioctl *row, struct keel_call *call)
 {
 	long ret;
 
@@ -142,7 +142,7 @@ static long ioctl_large(const struct keel_ioctl *row, struct keel_call *call, vo
 	return ret;
 }
 
-static long ioctl_call(const struct keel_ioctl *row, struct keel_call *call, unsigned long arg)
+static __always_inline long ioctl_call(const struct keel_ioctl *row, struct keel_call *call, unsigned long arg)
 {
 	void __user *user = (void __user *)arg;
 
@@ -164,6 +164,15 @@ static long ioctl_call(const struct keel_ioctl *row, struct keel_call *call, uns
 	}
 }
 
+static long run(struct keel_call *call)
+{
+	return keel_arch_run(call->vcpu);
+}
+
+/* Known at compile time, so that the hottest request is dispatched without a table or a pointer. */
+static const struct keel_ioctl run_row =
+	KEEL_IOCTL(KVM_RUN, KEEL_LOCK_LOADED, KEEL_ARG_NONE, run, "run_exits");
+
 long keel_system_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	const struct keel_ioctl *row = ioctl_find(&ioctl_index[FD_SYSTEM], cmd);
@@ -184,11 +193,14 @@ long keel_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 long keel_vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	const struct keel_ioctl *row = ioctl_find(&ioctl_index[FD_VCPU], cmd);
 	struct keel_call call = { .vcpu = file->private_data };
+	const struct keel_ioctl *row;
 
 	call.vm = call.vcpu->vm;
 	if (call.vm->mm != current->mm)
 		return -EIO;
+	if (likely(cmd == run_row.cmd))
+		return ioctl_call(&run_row, &call, arg);
+	row = ioctl_find(&ioctl_index[FD_VCPU], cmd);
 	return row ? ioctl_call(row, &call, arg) : -EINVAL;
 }

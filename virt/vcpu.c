@@ -230,7 +230,7 @@ long keel_vcpu_create_fd(struct keel_vm *vm, unsigned long id)
 	int fd, err;
 
 	lockdep_assert_held(&vm->lock);
-	if (id >= KEEL_MAX_VCPU_ID || vm->nr_vcpus >= KEEL_MAX_VCPUS)
+	if (id >= (vm->max_vcpu_id ?: KEEL_MAX_VCPU_ID) || vm->nr_vcpus >= KEEL_MAX_VCPUS)
 		return -EINVAL;
 	if (xa_load(&vm->vcpus, id))
 		return -EEXIST;

@@ -29,6 +29,7 @@ struct keel_vm {
 
 	struct xarray vcpus;		/* L: by vCPU id; lock-free readers */
 	unsigned int nr_vcpus;		/* L */
+	unsigned int max_vcpu_id;	/* L: KVM_CAP_MAX_VCPU_ID was set to it; 0: it was not */
 	void *coalesced_ring;		/* A, U: page 2 of every vCPU's mapping, or NULL */
 	const char *poison;		/* A: why no vCPU may run any more, or NULL; set once */
 

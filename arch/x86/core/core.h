@@ -79,6 +79,12 @@ void keel_sync_out(struct keel_vcpu *vcpu);
 /* Step over @len bytes: the one place but the emulator's commit where RIP moves after an exit. */
 void keel_skip(struct keel_vcpu *vcpu, unsigned int len);
 
+/* The exits keel_exit_fast() may finish. */
+#define KEEL_FAST_KINDS										\
+	(BIT(KEEL_EXIT_FAULT) | BIT(KEEL_EXIT_CPUID) | BIT(KEEL_EXIT_RDMSR) | BIT(KEEL_EXIT_WRMSR) |	\
+	 BIT(KEEL_EXIT_HYPERCALL) | BIT(KEEL_EXIT_IO) | BIT(KEEL_EXIT_PAUSE) | BIT(KEEL_EXIT_WBINVD) |	\
+	 BIT(KEEL_EXIT_NOP))
+
 /* --- exits.c ---------------------------------------------------------------------------------- */
 
 /* Act on the exit; the answer is enum keel_next or a negative errno. [loaded, IRQs on] */

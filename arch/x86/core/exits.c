@@ -69,12 +69,9 @@ static void do_hypercall(struct keel_vcpu *vcpu)
 /* OUT to a listener in the kernel. */
 static bool fast_out(struct keel_vcpu *vcpu)
 {
-	struct keel_exit *exit = &vcpu->arch.exit;
+	const struct keel_exit *exit = &vcpu->arch.exit;
 
-	if (!keel_iobus_any(&vcpu->vm->iobus, KEEL_BUS_PIO))
-		return false;
-	static_call(keel_decode)(vcpu, exit);
-	return !exit->io.in && !exit->io.string &&
+	return keel_iobus_any(&vcpu->vm->iobus, KEEL_BUS_PIO) && !exit->io.in && !exit->io.string &&
 	       keel_iobus_write(vcpu->vm, KEEL_BUS_PIO, exit->io.port, exit->io.size,
 				vcpu->arch.regs.gpr[KEEL_RAX] & BITS64(8 * exit->io.size - 1, 0));
 }

@@ -72,7 +72,7 @@ static enum keel_exit_kind guest_run(struct keel_vcpu *vcpu)
 			keel_events_settle(vcpu);
 			break;
 		}
-		if (!keel_exit_fast(vcpu, kind))
+		if (!(KEEL_FAST_KINDS & BIT(kind)) || !keel_exit_fast(vcpu, kind))
 			break;
 		kind = KEEL_EXIT_NONE;
 	} while (!(READ_ONCE(vcpu->requests) | (arch->regs.dirty & ~KEEL_RG_GPR) | arch->controls_stale) &&
@@ -127,7 +127,7 @@ static bool window_is_open(struct keel_vcpu *vcpu)
 
 static int run_loop(struct keel_vcpu *vcpu)
 {
-	enum keel_exit_kind kind = KEEL_EXIT_HOST_IRQ;
+	enum keel_exit_kind kind = KEEL_EXIT_NONE;
 	int next;
 
 	for (;;) {
@@ -152,7 +152,6 @@ static void run_out(struct keel_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 
-	keel_regs_need(vcpu, KEEL_RG_CR);
 	run->if_flag = !!(vcpu->arch.regs.rflags & X86_RFLAGS_IF);
 	run->ready_for_interrupt_injection = keel_interrupt_ready(vcpu);
 	run->cr8 = vcpu->arch.regs.cr8;
@@ -160,20 +159,25 @@ static void run_out(struct keel_vcpu *vcpu)
 	run->flags = 0;
 	if (unlikely(vcpu->arch.debug_active))
 		keel_debug_release(vcpu);
-	keel_sync_out(vcpu);
+	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
+		keel_sync_out(vcpu);
 }
 
 static int run_in(struct keel_vcpu *vcpu)
 {
-	u64 cr8 = READ_ONCE(vcpu->run->cr8);
-	int err = keel_sync_in(vcpu);
+	struct kvm_run *run = vcpu->run;
+	u64 cr8 = READ_ONCE(run->cr8);
+	int err;
 
-	if (err)
-		return err;
+	if (unlikely(READ_ONCE(run->kvm_valid_regs) | READ_ONCE(run->kvm_dirty_regs))) {
+		err = keel_sync_in(vcpu);
+		if (err)
+			return err;
+	}
 	if (READ_ONCE(vcpu->vm->poison))
 		return -EIO;
-	keel_regs_need(vcpu, KEEL_RG_CR);
-	if (cr8 != vcpu->arch.regs.cr8) {
+	if (unlikely(cr8 != vcpu->arch.regs.cr8)) {
+		keel_regs_need(vcpu, KEEL_RG_CR);
 		if (regs_check_cr8(cr8) != REGS_OK)
 			return -EINVAL;
 		vcpu->arch.regs.cr8 = cr8;

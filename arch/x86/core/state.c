@@ -263,8 +263,6 @@ void keel_sync_out(struct keel_vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 	u64 valid = READ_ONCE(run->kvm_valid_regs);
 
-	if (!valid)
-		return;
 	if (valid & KVM_SYNC_X86_REGS)
 		regs_out(vcpu, &run->s.regs.regs);
 	if (valid & KVM_SYNC_X86_SREGS)

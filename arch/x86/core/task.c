@@ -127,6 +127,7 @@ int keel_task_switch(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	};
 	unsigned int left = MAX_STEPS;
 	enum emu_status status;
+	bool switched = false;
 	int next;
 
 	static_assert(sizeof(ts) < 1024);
@@ -147,6 +148,7 @@ int keel_task_switch(struct keel_vcpu *vcpu, struct keel_exit *exit)
 		status = ts_step(&ts);
 		if (status == EMU_AGAIN) {
 			state_out(vcpu, &ts);
+			switched = true;
 			next = KEEL_SKIP;
 		} else if (status == EMU_READ || status == EMU_WRITE || status == EMU_PROBE) {
 			next = access(vcpu, &ts, status);
@@ -163,6 +165,8 @@ int keel_task_switch(struct keel_vcpu *vcpu, struct keel_exit *exit)
 			keel_exception_payload(vcpu, EVENT_DB, false, 0, REGS_DR6_BT);
 		return KEEL_RESUME;
 	case EMU_FAULT:
+		if (switched)
+			state_out(vcpu, &ts);
 		keel_exception_payload(vcpu, ts.fault.vector, ts.fault.has_error, ts.fault.error, 0);
 		return KEEL_RESUME;
 	default:

@@ -255,7 +255,8 @@ void emu_start(struct emu *e);
  * perform, then step again. After EMU_AGAIN: step again without decoding, or leave and start afresh
  * later; a REP loop answers it after each iteration, a lost EMU_CMPXCHG too. After EMU_DONE,
  * EMU_FAULT and EMU_UNHANDLED the instruction is over. Registers change only with EMU_DONE and
- * EMU_AGAIN. EMU_DONE advances RIP and clears RFLAGS.RF; a single-step trap (RFLAGS.TF as it was
+ * EMU_AGAIN; if the caller changes them while an EMU_IN or EMU_OUT is in flight, the instruction goes
+ * on with those. EMU_DONE advances RIP and clears RFLAGS.RF; a single-step trap (RFLAGS.TF as it was
  * before) and the end of an interrupt shadow are the caller's. Does not check #AC, nor the I/O
  * permission of INS/OUTS (see string_io). One thread at a time per struct; any context.
  */

@@ -3,34 +3,9 @@
  * Decoders of AMD-V's exit information words.
  *
  * Owns the layouts of EXITINFO1 and EXITINFO2; does not read a VMCB. Any context.
- * APM volume 2: "IOIO Intercepts", "Nested Page Faults", "Decode Assists", "Task Switch Intercept".
+ * APM volume 2: "Nested Page Faults", "Decode Assists", "Task Switch Intercept".
  */
 #include "svmqual.h"
-
-#define IO_IN		BIT64(0)
-#define IO_STRING	BIT64(2)
-#define IO_REP		BIT64(3)
-#define IO_SIZE_SHIFT	4	/* three bits: the size itself, 1, 2 or 4 */
-#define IO_ADDR_SHIFT	7	/* three bits: half the size, 1, 2 or 4 */
-#define IO_SEG_SHIFT	10
-#define IO_PORT_SHIFT	16
-
-/* One-hot field to number; anything else is 0. */
-static const u8 one_hot[8] = { [1] = 1, [2] = 2, [4] = 4 };
-
-bool svmqual_io(u64 info1, struct svmqual_io *out)
-{
-	*out = (struct svmqual_io){
-		.port = info1 >> IO_PORT_SHIFT,
-		.size = one_hot[info1 >> IO_SIZE_SHIFT & 7],
-		.addr_size = one_hot[info1 >> IO_ADDR_SHIFT & 7] * 2,
-		.seg = info1 >> IO_SEG_SHIFT & 7,
-		.in = info1 & IO_IN,
-		.string = info1 & IO_STRING,
-		.rep = info1 & IO_REP,
-	};
-	return out->size;
-}
 
 #define NPF_PRESENT	BIT64(0)
 #define NPF_WRITE	BIT64(1)

@@ -8,15 +8,21 @@
 struct svmqual_io {
 	u16 port;
 	u8 size;		/* 1, 2, 4 */
-	u8 addr_size;		/* 2, 4, 8 */
-	u8 seg;			/* string forms, with decode assists: ES CS SS DS FS GS as 0 to 5 */
 	bool in;
 	bool string;
 	bool rep;
 };
 
 /* EXITINFO1 of an IOIO exit. False when it names no operand size. Source: APM volume 2, "IOIO Intercepts". */
-bool svmqual_io(u64 info1, struct svmqual_io *out);
+static inline bool svmqual_io(u64 info1, struct svmqual_io *out)
+{
+	out->port = info1 >> 16;
+	out->size = info1 >> 4 & 7;	/* three bits, one for each size */
+	out->in = info1 & BIT64(0);
+	out->string = info1 & BIT64(2);
+	out->rep = info1 & BIT64(3);
+	return out->size && !(out->size & (out->size - 1));
+}
 
 /* Access bits of a nested page fault. */
 #define SVMQUAL_READ	0x1

@@ -73,19 +73,6 @@ static void decode_exception(struct keel_vcpu *vcpu, const struct vmcb_control *
 		exit->exception.payload = vcpu->arch.regs.dr6 & REGS_DR6_VOLATILE;
 }
 
-static void decode_io(struct keel_vcpu *vcpu, const struct vmcb_control *control, struct keel_exit *exit)
-{
-	struct svmqual_io io;
-
-	if (!svmqual_io(control->exit_info1, &io))
-		exit->kind = KEEL_EXIT_UNKNOWN;
-	exit->io.port = io.port;
-	exit->io.size = io.size;
-	exit->io.in = io.in;
-	exit->io.string = io.string;
-	exit->io.rep = io.rep;
-}
-
 static_assert(SVMQUAL_READ == KEEL_ACCESS_READ && SVMQUAL_WRITE == KEEL_ACCESS_WRITE &&
 	      SVMQUAL_EXEC == KEEL_ACCESS_EXEC && SVMQUAL_TABLE == KEEL_ACCESS_TABLE);
 
@@ -185,7 +172,7 @@ static const struct svm_exit_row svm_exits[SVM_EXIT_LOW_NR] = {
 	ROW(SVM_EXIT_HLT, KEEL_EXIT_HLT, SVM_ROW_INSN, "HLT"),
 	ROW(SVM_EXIT_INVLPG, KEEL_EXIT_INVLPG, SVM_ROW_INSN, "INVLPG"),
 	ROW(SVM_EXIT_INVLPGA, KEEL_EXIT_UD, 0, "INVLPGA"),
-	FN_ROW(SVM_EXIT_IOIO, KEEL_EXIT_IO, SVM_ROW_IO, decode_io, "IOIO"),
+	ROW(SVM_EXIT_IOIO, KEEL_EXIT_IO, SVM_ROW_IO, "IOIO"),
 	ROW(SVM_EXIT_MSR, KEEL_EXIT_RDMSR, SVM_ROW_INSN | SVM_ROW_MSR, "MSR"),
 	FN_ROW(SVM_EXIT_TASK_SWITCH, KEEL_EXIT_TASK_SWITCH, 0, decode_task, "task switch"),
 	UNUSED_ROW(SVM_EXIT_FERR_FREEZE, "FERR freeze"),
@@ -292,6 +279,20 @@ static noinline enum keel_exit_kind after_exit_slow(struct keel_vcpu *vcpu, u32 
 	return svm->kind;
 }
 
+/* Port I/O is decoded at once: the fast path has a use for it. */
+static __always_inline bool after_exit_io(struct keel_exit *exit, u64 info1)
+{
+	struct svmqual_io io;
+	bool valid = svmqual_io(info1, &io);
+
+	exit->io.port = io.port;
+	exit->io.size = io.size;
+	exit->io.in = io.in;
+	exit->io.string = io.string;
+	exit->io.rep = io.rep;
+	return valid;
+}
+
 enum keel_exit_kind svm_after_exit(struct keel_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -308,6 +309,7 @@ enum keel_exit_kind svm_after_exit(struct keel_vcpu *vcpu)
 	regs->gpr[KEEL_RSP] = vmcb->save.rsp;
 	regs->rip = vmcb->save.rip;
 	regs->rflags = vmcb->save.rflags;
+	regs->cr8 = control->int_ctl & SVM_INT_TPR;
 	regs->valid = KEEL_RG_GPR;
 	/* One bit for both kinds here; the stricter one also holds NMIs off. */
 	vcpu->arch.events.shadow = control->int_state & SVM_INT_STATE_SHADOW ?
@@ -316,8 +318,11 @@ enum keel_exit_kind svm_after_exit(struct keel_vcpu *vcpu)
 
 	if (flags & SVM_ROW_INSN && svm_hw.nrips)
 		len = control->next_rip - vmcb->save.rip;
-	else if (flags & SVM_ROW_IO)
+	if (flags & SVM_ROW_IO) {
 		len = control->exit_info2 - vmcb->save.rip;
+		if (unlikely(!after_exit_io(&vcpu->arch.exit, control->exit_info1)))
+			kind = KEEL_EXIT_UNKNOWN;
+	}
 	vcpu->arch.insn_len = len <= 15 ? len : 0;
 	if (flags & SVM_ROW_MSR && control->exit_info1 & 1)
 		kind = KEEL_EXIT_WRMSR;

@@ -93,7 +93,6 @@ void svm_regs_load(struct keel_vcpu *vcpu, u32 groups)
 		regs->cr2 = save->cr2;
 		regs->cr3 = save->cr3;
 		regs->cr4 = save->cr4;
-		regs->cr8 = svm->vmcb->control.int_ctl & SVM_INT_TPR;
 		regs->efer = save->efer & ~SVM_EFER_SVME;
 	}
 	if (groups & KEEL_RG_DR) {

@@ -44,6 +44,21 @@
 	_ASM_EXTABLE(.Linsn_\@, .Lnext_\@)
 .endm
 
+/* FILL_RETURN_BUFFER without the loop: half the instructions. LFENCE as there, for a skipped jump. */
+.macro RSB_FILL_VMEXIT
+	ALTERNATIVE_2 "jmp .Lrsb_done", "jmp .Lrsb_all", X86_FEATURE_RSB_VMEXIT, "jmp .Lrsb_one", X86_FEATURE_RSB_VMEXIT_LITE
+.Lrsb_all:
+	.rept RSB_CLEAR_LOOPS - 1
+	__FILL_RETURN_SLOT
+	.endr
+	add	$(8 * (RSB_CLEAR_LOOPS - 1)), %rsp
+.Lrsb_one:
+	__FILL_RETURN_SLOT
+	add	$8, %rsp
+	lfence
+.Lrsb_done:
+.endm
+
 	.section .noinstr.text, "ax"
 
 /* void svm_world_switch(struct svm_run *run: rdi, u64 *gpr: rsi) */
@@ -124,7 +139,7 @@ SYM_FUNC_START(svm_world_switch)
 	xorl	%r14d, %r14d
 	xorl	%r15d, %r15d
 
-	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, X86_FEATURE_RSB_VMEXIT_LITE
+	RSB_FILL_VMEXIT
 
 	movq	8(%rsp), %rdi
 	movq	SVM_RUN_HOST_PA(%rdi), %rax

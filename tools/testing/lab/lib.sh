@@ -8,6 +8,9 @@ lab=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$lab/../../.." && pwd)
 cache=${KEEL_CACHE:-/var/cache/keel}
 
+# What was said to the make that called us is no concern of the makes that we call.
+unset MAKEFLAGS MFLAGS MAKELEVEL T MODULES KERNEL
+
 die() {
 	echo "${0##*/}: $*" >&2
 	exit 125

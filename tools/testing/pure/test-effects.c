@@ -49,6 +49,29 @@ static void set_up(const struct emu_mode *mode, const char *bytes, unsigned int 
 
 #define SET_UP(mode, bytes) set_up(&(mode), bytes, sizeof(bytes) - 1)
 
+/* REP INSD of 5 elements, rCX set to `count` before the data comes: `bytes` are stored. */
+static void lower_count(u64 count, u32 bytes, enum emu_status end)
+{
+	SET_UP(mode_prot, "\xf3\x6d");
+	emu.string_io = true;
+	emu.bulk = bulk;
+	emu.bulk_size = sizeof(bulk);
+	emu.regs[EMU_RCX] = 5;
+	emu.regs[EMU_RDI] = NATIVE_BUF + 0x100;
+	emu_start(&emu);
+	CHECK_EQ(emu_step(&emu), EMU_PROBE);
+	CHECK_EQ(emu_step(&emu), EMU_IN);
+	emu.regs[EMU_RCX] = count;
+	if (bytes) {
+		CHECK_EQ(emu_step(&emu), EMU_WRITE);
+		CHECK_EQ(emu.acc.size, bytes);
+		CHECK_EQ(emu.acc.flags, EMU_ACC_BULK);
+	}
+	CHECK_EQ(emu_step(&emu), end);
+	CHECK_EQ(emu.regs[EMU_RCX], count - bytes / 4);
+	CHECK_EQ(emu.regs[EMU_RDI], NATIVE_BUF + 0x100 + bytes);
+}
+
 static void test_string_io(void)
 {
 	uint8_t before[NATIVE_BUF_SIZE];
@@ -82,6 +105,11 @@ static void test_string_io(void)
 	CHECK_EQ(emu.regs[EMU_RCX], 0);
 	CHECK_EQ(emu.regs[EMU_RDI], NATIVE_BUF + 0x114);
 	CHECK_EQ(emu.rip, 0x1002);
+
+	/* rCX lowered, raised, cleared by the caller while the port transfer is in flight. */
+	lower_count(2, 8, EMU_DONE);
+	lower_count(6, 20, EMU_AGAIN);
+	lower_count(0, 0, EMU_DONE);
 
 	/* A run ends at the page; the rest comes after EMU_AGAIN, then the element that crosses. */
 	SET_UP(mode_long, "\xf3\x66\x6f");	/* REP OUTSW */

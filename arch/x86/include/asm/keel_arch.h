@@ -16,11 +16,11 @@
 #include <pure/regs.h>
 
 /* Register groups of struct keel_regs: valid says cached, dirty says to be written before entry. */
-#define KEEL_RG_GPR	BIT(0)	/* gpr[], rip, rflags, and events.shadow: always valid between exits */
+#define KEEL_RG_GPR	BIT(0)	/* gpr[], rip, rflags, cr8, events.shadow: always valid */
 #define KEEL_RG_CODE	BIT(1)	/* seg[] of CS and SS: the mode the code runs in */
 #define KEEL_RG_DATA	BIT(4)	/* the other seg[], gdt, idt */
 #define KEEL_RG_SEG	(KEEL_RG_CODE | KEEL_RG_DATA)
-#define KEEL_RG_CR	BIT(2)	/* cr0, cr2, cr3, cr4, cr8, efer */
+#define KEEL_RG_CR	BIT(2)	/* cr0, cr2, cr3, cr4, efer; and cr8 when written */
 #define KEEL_RG_DR	BIT(3)	/* dr6, dr7 */
 #define KEEL_RG_ALL	(KEEL_RG_GPR | KEEL_RG_SEG | KEEL_RG_CR | KEEL_RG_DR)
 
