@@ -62,7 +62,8 @@ test:
 	$(lab)/run-tests --modules $(MODULES) --kernel $(KERNEL) '$(T)'
 
 lab:
-	$(lab)/setup base
+	$(lab)/setup $(if $(filter debug,$(KERNEL)),debug,base)
+	$(if $(filter keel,$(MODULES)),$(lab)/build $(KERNEL))
 	$(lab)/l1 --modules $(MODULES) --kernel $(KERNEL) --interactive
 
 bench:

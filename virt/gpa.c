@@ -12,6 +12,7 @@
  * the log: an ioctl that takes a slot away waits for that, so nothing is written through a slot
  * after KVM_SET_USER_MEMORY_REGION returned. Data are stored before the log is marked.
  */
+#include <asm/unaligned.h>
 #include <keel/mem.h>
 #include <keel/vm.h>
 #include <linux/mm.h>
@@ -24,11 +25,13 @@ static void __user *slot_ptr(const struct keel_slot *slot, gpa_t gpa)
 	return (void __user *)(slotgeo_hva(&slot->geo, gpa_gfn(gpa)) + gpa_offset(gpa));
 }
 
-/* The slot behind @gpa that allows the access, or NULL. slots.access is held. */
-static struct keel_slot *slot_for(struct keel_vm *vm, gpa_t gpa, bool write)
+/* The slot behind @gpa that allows the access, or NULL. */
+static struct keel_slot *slot_for(struct keel_gpa_series *series, gpa_t gpa, bool write)
 {
-	struct keel_slot *slot = keel_slot_find(vm, gpa_gfn(gpa));
+	struct keel_slot *slot = series->slot;
 
+	if (!slot || !slotgeo_holds(&slot->geo, gpa_gfn(gpa)))
+		slot = series->slot = keel_slot_find(series->vm, gpa_gfn(gpa));
 	if (slot && write && (slot->geo.flags & SLOTGEO_READONLY))
 		return NULL;
 	return slot;
@@ -38,6 +41,18 @@ static struct keel_slot *slot_for(struct keel_vm *vm, gpa_t gpa, bool write)
 static unsigned int in_page(gpa_t gpa, unsigned int bytes)
 {
 	return min_t(unsigned int, bytes, PAGE_SIZE - gpa_offset(gpa));
+}
+
+/* As many bytes as an instruction may have: two words that overlap in one byte. */
+static unsigned long copy_in_15(void *to, const void __user *from)
+{
+	u64 low, high;
+
+	if (__get_user(low, (const u64 __user *)from) || __get_user(high, (const u64 __user *)(from + 7)))
+		return 15;
+	put_unaligned(low, (u64 *)to);
+	put_unaligned(high, (u64 *)(to + 7));
+	return 0;
 }
 
 /* The sizes of guest words, without the general copy's set-up. Return: nonzero on a fault. */
@@ -52,6 +67,8 @@ static unsigned long copy_in(void *to, const void __user *from, unsigned int byt
 		return __get_user(*(u32 *)to, (const u32 __user *)from);
 	case 8:
 		return __get_user(*(u64 *)to, (const u64 __user *)from);
+	case 15:
+		return copy_in_15(to, from);
 	}
 	/* Both ends were checked: the slot's range when it was set, the buffer by its owner. */
 	return raw_copy_from_user(to, from, bytes);
@@ -72,37 +89,62 @@ static unsigned long copy_out(void __user *to, const void *from, unsigned int by
 	return raw_copy_to_user(to, from, bytes);
 }
 
-int keel_gpa_read(struct keel_vm *vm, gpa_t gpa, void *to, unsigned int bytes)
+void keel_gpa_begin(struct keel_gpa_series *series, struct keel_vm *vm)
+{
+	might_fault();
+	series->vm = vm;
+	series->slot = NULL;
+	down_read(&vm->slots.access);
+}
+
+void keel_gpa_end(struct keel_gpa_series *series)
+{
+	up_read(&series->vm->slots.access);
+}
+
+int keel_gpa_series_read(struct keel_gpa_series *series, gpa_t gpa, void *to, unsigned int bytes)
 {
 	struct keel_slot *slot;
 	unsigned int now;
-	int ret = 0;
 
-	might_fault();
-	down_read(&vm->slots.access);
 	for (; bytes; bytes -= now, to += now, gpa = gpa_add(gpa, now)) {
 		now = in_page(gpa, bytes);
-		slot = slot_for(vm, gpa, false);
-		if (!slot || copy_in(to, slot_ptr(slot, gpa), now)) {
-			ret = -EFAULT;
-			break;
-		}
+		slot = slot_for(series, gpa, false);
+		if (!slot || copy_in(to, slot_ptr(slot, gpa), now))
+			return -EFAULT;
 	}
-	up_read(&vm->slots.access);
+	return 0;
+}
+
+int keel_gpa_series_word(struct keel_gpa_series *series, gpa_t gpa, u64 *value)
+{
+	struct keel_slot *slot = slot_for(series, gpa, false);
+
+	return slot ? __get_user(*value, (const u64 __user *)slot_ptr(slot, gpa)) : -EFAULT;
+}
+
+int keel_gpa_read(struct keel_vm *vm, gpa_t gpa, void *to, unsigned int bytes)
+{
+	struct keel_gpa_series series;
+	int ret;
+
+	keel_gpa_begin(&series, vm);
+	ret = keel_gpa_series_read(&series, gpa, to, bytes);
+	keel_gpa_end(&series);
 	return ret;
 }
 
 int keel_gpa_write(struct keel_vm *vm, gpa_t gpa, const void *from, unsigned int bytes)
 {
+	struct keel_gpa_series series;
 	struct keel_slot *slot;
 	unsigned int now;
 	int ret = 0;
 
-	might_fault();
-	down_read(&vm->slots.access);
+	keel_gpa_begin(&series, vm);
 	for (; bytes; bytes -= now, from += now, gpa = gpa_add(gpa, now)) {
 		now = in_page(gpa, bytes);
-		slot = slot_for(vm, gpa, true);
+		slot = slot_for(&series, gpa, true);
 		if (!slot) {
 			ret = -EFAULT;
 			break;
@@ -113,7 +155,7 @@ int keel_gpa_write(struct keel_vm *vm, gpa_t gpa, const void *from, unsigned int
 		if (ret)
 			break;
 	}
-	up_read(&vm->slots.access);
+	keel_gpa_end(&series);
 	return ret;
 }
 
@@ -142,21 +184,29 @@ static int cmpxchg_word(void __user *ptr, u64 *old, u64 new, unsigned int bytes)
 	return -EFAULT;
 }
 
+int keel_gpa_series_cmpxchg(struct keel_gpa_series *series, gpa_t gpa, u64 *old, u64 new,
+			    unsigned int bytes)
+{
+	struct keel_slot *slot = slot_for(series, gpa, true);
+	int ret;
+
+	if (!slot || in_page(gpa, bytes) != bytes)
+		return -EFAULT;
+	ret = cmpxchg_word(slot_ptr(slot, gpa), old, new, bytes);
+	/* A failed exchange writes too: the CPU stores back what it found. */
+	if (ret >= 0)
+		keel_dirty_mark(slot, gpa_gfn(gpa));
+	return ret;
+}
+
 int keel_gpa_cmpxchg(struct keel_vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned int bytes)
 {
-	struct keel_slot *slot;
-	int ret = -EFAULT;
+	struct keel_gpa_series series;
+	int ret;
 
-	might_fault();
-	down_read(&vm->slots.access);
-	slot = slot_for(vm, gpa, true);
-	if (slot && in_page(gpa, bytes) == bytes) {
-		ret = cmpxchg_word(slot_ptr(slot, gpa), old, new, bytes);
-		/* A failed exchange writes too: the CPU stores back what it found. */
-		if (ret >= 0)
-			keel_dirty_mark(slot, gpa_gfn(gpa));
-	}
-	up_read(&vm->slots.access);
+	keel_gpa_begin(&series, vm);
+	ret = keel_gpa_series_cmpxchg(&series, gpa, old, new, bytes);
+	keel_gpa_end(&series);
 	return ret;
 }
 
@@ -165,10 +215,10 @@ enum keel_gpa_kind keel_gpa_kind(struct keel_vm *vm, gpa_t gpa)
 	enum keel_gpa_kind kind = KEEL_GPA_NONE;
 	struct keel_slot *slot;
 
-	rcu_read_lock();
+	rcu_read_lock_sched();
 	slot = keel_slot_find(vm, gpa_gfn(gpa));
 	if (slot)
 		kind = slot->geo.flags & SLOTGEO_READONLY ? KEEL_GPA_READONLY : KEEL_GPA_RAM;
-	rcu_read_unlock();
+	rcu_read_unlock_sched();
 	return kind;
 }

@@ -159,10 +159,10 @@ struct keel_slot *keel_slot_find(struct keel_vm *vm, gfn_t gfn)
 	struct keel_slotset *set;
 
 	/* The set itself may go while the caller holds only slots.access; its slots may not. */
-	rcu_read_lock();
-	set = set_get(vm);
+	rcu_read_lock_sched();
+	set = rcu_dereference_sched(vm->slots.set);
 	geo = slotgeo_find(&set->geo, gfn, &set->hint);
-	rcu_read_unlock();
+	rcu_read_unlock_sched();
 	return slot_of(geo);
 }
 

@@ -28,7 +28,7 @@ enum keel_exit_kind {
 	KEEL_EXIT_DR,		/* .reg */
 	KEEL_EXIT_XSETBV,
 	KEEL_EXIT_WBINVD,	/* WBINVD and INVD: both only flush */
-	KEEL_EXIT_NOP,		/* MONITOR, MWAIT and the like: skipped */
+	KEEL_EXIT_MWAIT,	/* MONITOR and MWAIT: skipped */
 	KEEL_EXIT_RDPMC,
 	KEEL_EXIT_INVLPG,
 	KEEL_EXIT_TASK_SWITCH,	/* .task */

@@ -113,6 +113,23 @@ int keel_gpa_read(struct keel_vm *vm, gpa_t gpa, void *to, unsigned int bytes);
 int keel_gpa_write(struct keel_vm *vm, gpa_t gpa, const void *from, unsigned int bytes);
 
 /*
+ * Accesses in a row under one hold of slots.access, with the same rules. Between begin and end the
+ * task neither returns to user space nor takes slots.lock.
+ */
+struct keel_gpa_series {
+	struct keel_vm *vm;
+	struct keel_slot *slot;		/* of the last access, or NULL; stays valid until the end */
+};
+
+void keel_gpa_begin(struct keel_gpa_series *series, struct keel_vm *vm);
+void keel_gpa_end(struct keel_gpa_series *series);
+int keel_gpa_series_read(struct keel_gpa_series *series, gpa_t gpa, void *to, unsigned int bytes);
+/* One naturally aligned 8-byte word. */
+int keel_gpa_series_word(struct keel_gpa_series *series, gpa_t gpa, u64 *value);
+int keel_gpa_series_cmpxchg(struct keel_gpa_series *series, gpa_t gpa, u64 *old, u64 new,
+			    unsigned int bytes);
+
+/*
  * Atomic compare-and-exchange of a naturally aligned 1, 2, 4 or 8-byte (16 with CMPXCHG16B: not here) guest word.
  * Return: 0 when exchanged, 1 when memory differed (*@old then holds what was found), -EFAULT.
  */

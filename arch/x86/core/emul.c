@@ -43,31 +43,37 @@ void keel_emul_free(struct keel_vcpu *vcpu)
 	kfree(vcpu->arch.emul);
 }
 
-int keel_walk(struct keel_vcpu *vcpu, gva_t gva, u32 access, struct gwalk *w, gpa_t *gpa)
+/* The tables as they nearly always are: true and *gpa, or nothing has happened. */
+static bool walk_quick(struct keel_gpa_series *series, const struct gwalk_ctx *ctx, gva_t gva, u32 access,
+		       gpa_t *gpa)
 {
-	const struct keel_regs *regs = &vcpu->arch.regs;
-	struct gwalk_ctx ctx = {
-		.pse36 = true,
-		.gbpages = cpuid_has(&vcpu->arch.cpuid.derived, CPUID_F_GBPAGES),
-		.pdpte_walk = true,
-	};
+	struct gwalk_quick q;
+	u64 entry;
+
+	if (!gwalk_quick_start(&q, ctx, gva))
+		return false;
+	do {
+		if (keel_gpa_series_word(series, gwalk_quick_at(&q), &entry))
+			return false;
+	} while (gwalk_quick_take(&q, entry));
+	return gwalk_quick_end(&q, access, gpa);
+}
+
+static enum gwalk_status walk_full(struct keel_gpa_series *series, struct gwalk *w)
+{
 	enum gwalk_status status;
 
-	keel_regs_need(vcpu, KEEL_RG_CR);
-	gwalk_ctx_set(&ctx, regs->cr0, regs->cr3, regs->cr4, regs->efer, regs->rflags,
-		      vcpu->arch.fpu.pkru, vcpu->arch.cpuid.derived.maxphyaddr);
-	gwalk_start(w, &ctx, gva, access);
 	while ((status = gwalk_step(w)) <= GWALK_SETBITS) {
 		u64 value = 0;
 
 		if (status == GWALK_READ) {
-			if (keel_gpa_read(vcpu->vm, w->req.gpa, &value, w->req.size))
+			if (keel_gpa_series_read(series, w->req.gpa, &value, w->req.size))
 				gwalk_refuse(w);
 			else
 				gwalk_read_done(w, value);
 		} else {
 			u64 old = w->req.old;
-			int ret = keel_gpa_cmpxchg(vcpu->vm, w->req.gpa, &old, w->req.new, w->req.size);
+			int ret = keel_gpa_series_cmpxchg(series, w->req.gpa, &old, w->req.new, w->req.size);
 
 			if (ret < 0)
 				gwalk_refuse(w);
@@ -75,26 +81,62 @@ int keel_walk(struct keel_vcpu *vcpu, gva_t gva, u32 access, struct gwalk *w, gp
 				gwalk_set_done(w, ret == 0);
 		}
 	}
-	w->ctx = NULL;
-	if (status == GWALK_DONE) {
-		*gpa = w->out.gpa;
+	return status;
+}
+
+/* 0 and *gpa; or -EFAULT with *error for #PF, -EINVAL without. */
+static int walk(struct keel_vcpu *vcpu, struct keel_gpa_series *series, gva_t gva, u32 access, gpa_t *gpa,
+		u32 *error)
+{
+	const struct keel_regs *regs = &vcpu->arch.regs;
+	struct gwalk_ctx ctx;
+	enum gwalk_status status;
+	struct gwalk w;
+
+	ctx.pse36 = true;
+	ctx.gbpages = cpuid_has(&vcpu->arch.cpuid.derived, CPUID_F_GBPAGES);
+	ctx.pdpte_walk = true;
+	keel_regs_need(vcpu, KEEL_RG_CR);
+	gwalk_ctx_set(&ctx, regs->cr0, regs->cr3, regs->cr4, regs->efer, regs->rflags,
+		      vcpu->arch.fpu.pkru, vcpu->arch.cpuid.derived.maxphyaddr);
+	if (likely(walk_quick(series, &ctx, gva, access, gpa)))
 		return 0;
-	}
+	gwalk_start(&w, &ctx, gva, access);
+	status = walk_full(series, &w);
+	*error = w.error;
+	*gpa = w.out.gpa;
+	if (status == GWALK_DONE)
+		return 0;
 	return status == GWALK_FAULT ? -EFAULT : -EINVAL;
+}
+
+int keel_walk(struct keel_vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, u32 *error)
+{
+	struct keel_gpa_series series;
+	int err;
+
+	keel_gpa_begin(&series, vcpu->vm);
+	err = walk(vcpu, &series, gva, access, gpa, error);
+	keel_gpa_end(&series);
+	return err;
+}
+
+/* Give the guest the fault that the walk ended with. */
+static int walk_fault(struct keel_vcpu *vcpu, int err, u64 linear, u32 error)
+{
+	if (err == -EFAULT)
+		keel_exception_payload(vcpu, EVENT_PF, true, error, linear);
+	else
+		keel_exception_error(vcpu, EVENT_GP, 0);
+	return KEEL_RESUME;
 }
 
 int keel_translate_or_fault(struct keel_vcpu *vcpu, u64 linear, u32 access, gpa_t *gpa)
 {
-	struct gwalk walk;
-	int err = keel_walk(vcpu, to_gva(linear), access, &walk, gpa);
+	u32 error;
+	int err = keel_walk(vcpu, to_gva(linear), access, gpa, &error);
 
-	if (!err)
-		return KEEL_SKIP;
-	if (err == -EFAULT)
-		keel_exception_payload(vcpu, EVENT_PF, true, walk.error, linear);
-	else
-		keel_exception_error(vcpu, EVENT_GP, 0);
-	return KEEL_RESUME;
+	return err ? walk_fault(vcpu, err, linear, error) : KEEL_SKIP;
 }
 
 /* --- fetch and decode ---------------------------------------------------------------------------- */
@@ -105,16 +147,25 @@ static int fetch_page(struct keel_vcpu *vcpu, const struct emu_mode *mode, struc
 	const struct keel_regs *regs = &vcpu->arch.regs;
 	u64 linear = regs->rip + m->nr_bytes;
 	unsigned int n = EMU_INSN_MAX - m->nr_bytes;
+	struct keel_gpa_series series;
+	bool missing = false;
+	u32 error;
 	gpa_t gpa;
-	int next;
+	int err;
 
 	if (mode->cpu != EMU_CPU_LONG)
 		linear = (u32)(linear + regs->seg[REGS_SEG_CS].base);
-	next = keel_translate_or_fault(vcpu, linear, GWALK_FETCH | (mode->cpl == 3 ? GWALK_USER : 0), &gpa);
-	if (next != KEEL_SKIP)
-		return next;
-	n = min_t(unsigned int, n, KEEL_PAGE_SIZE - gpa_offset(gpa));
-	if (keel_gpa_read(vcpu->vm, gpa, m->bytes + m->nr_bytes, n)) {
+	keel_gpa_begin(&series, vcpu->vm);
+	err = walk(vcpu, &series, to_gva(linear), GWALK_FETCH | (mode->cpl == 3 ? GWALK_USER : 0), &gpa,
+		   &error);
+	if (!err) {
+		n = min_t(unsigned int, n, KEEL_PAGE_SIZE - gpa_offset(gpa));
+		missing = keel_gpa_series_read(&series, gpa, m->bytes + m->nr_bytes, n);
+	}
+	keel_gpa_end(&series);
+	if (err)
+		return walk_fault(vcpu, err, linear, error);
+	if (missing) {
 		/* Code outside guest memory cannot be run for it. */
 		return keel_uexit_emulation(vcpu, m->bytes, m->nr_bytes);
 	}
@@ -324,17 +375,12 @@ static void effect_served(struct keel_vcpu *vcpu, struct keel_emul *m)
 
 /* --- the loop --------------------------------------------------------------------------------------- */
 
-static void emul_load(struct keel_vcpu *vcpu, struct keel_emul *m)
+static void emul_load_segments(struct keel_vcpu *vcpu, struct emu *e)
 {
 	const struct keel_regs *regs = &vcpu->arch.regs;
-	struct emu *e = &m->e;
 	unsigned int i;
 
-	memcpy(e->regs, regs->gpr, sizeof(e->regs));
-	e->rip = regs->rip;
-	e->rflags = regs->rflags;
-	e->cr0 = regs->cr0;
-	e->cr4 = regs->cr4;
+	keel_regs_need(vcpu, KEEL_RG_SEG);
 	for (i = 0; i < EMU_SEG_COUNT; i++) {
 		const struct regs_segment *seg = &regs->seg[i];
 
@@ -345,6 +391,20 @@ static void emul_load(struct keel_vcpu *vcpu, struct keel_emul *m)
 			.base = seg->base,
 		};
 	}
+}
+
+static void emul_load(struct keel_vcpu *vcpu, struct keel_emul *m)
+{
+	const struct keel_regs *regs = &vcpu->arch.regs;
+	struct emu *e = &m->e;
+
+	memcpy(e->regs, regs->gpr, sizeof(e->regs));
+	e->rip = regs->rip;
+	e->rflags = regs->rflags;
+	e->cr0 = regs->cr0;
+	e->cr4 = regs->cr4;
+	if (emu_needs_segments(&e->mode, &e->insn))
+		emul_load_segments(vcpu, e);
 	e->bulk = vcpu->pio_data;
 	e->bulk_size = KEEL_PAGE_SIZE;
 	e->xmm_dirty = 0;

@@ -85,6 +85,17 @@ static bool fast_fault(struct keel_vcpu *vcpu)
 	return exit->fault.access & KEEL_ACCESS_WRITE && keel_tdp_fault_fast(vcpu, exit->fault.gpa);
 }
 
+/* MONITOR and MWAIT do nothing, but that they exist can be made to depend on the guest's CPUID. */
+static bool mwait_exists(struct keel_vcpu *vcpu)
+{
+	const struct cpuid_leaf *leaf;
+
+	if (!(READ_ONCE(vcpu->vm->arch.disabled_quirks) & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS))
+		return true;
+	leaf = cpuid_lookup(&vcpu->arch.cpuid.table, 1, 0);
+	return leaf && leaf->ecx & BIT(3);
+}
+
 bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 {
 	unsigned int len = vcpu->arch.insn_len;
@@ -112,9 +123,12 @@ bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 		if (!fast_out(vcpu))
 			return false;
 		break;
+	case KEEL_EXIT_MWAIT:
+		if (!mwait_exists(vcpu))
+			return false;
+		break;
 	case KEEL_EXIT_PAUSE:
 	case KEEL_EXIT_WBINVD:
-	case KEEL_EXIT_NOP:
 		break;
 	default:
 		return false;
@@ -286,6 +300,11 @@ static int exit_ud(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return KEEL_RESUME;
 }
 
+static int exit_mwait(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	return mwait_exists(vcpu) ? KEEL_SKIP : exit_ud(vcpu, exit);
+}
+
 static int exit_bad_entry(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	keel_vendor->dump(vcpu);
@@ -322,7 +341,7 @@ static const struct exit_row keel_exits[KEEL_EXIT_NR] = {
 	ROW(KEEL_EXIT_DR, exit_dr),
 	ROW(KEEL_EXIT_XSETBV, exit_xsetbv, INSN(EMU_KEY_GRP7, 0)),
 	ROW(KEEL_EXIT_WBINVD, exit_skip, INSN(EMU_KEY_WBINVD, EMU_KEY_INVD)),
-	ROW(KEEL_EXIT_NOP, exit_skip, INSN(EMU_KEY_GRP7, 0)),
+	ROW(KEEL_EXIT_MWAIT, exit_mwait, INSN(EMU_KEY_GRP7, 0)),
 	ROW(KEEL_EXIT_RDPMC, exit_rdpmc, INSN(EMU_KEY_RDPMC, 0)),
 	ROW(KEEL_EXIT_INVLPG, exit_invlpg, INSN(EMU_KEY_GRP7, 0)),
 	ROW(KEEL_EXIT_TASK_SWITCH, keel_task_switch),

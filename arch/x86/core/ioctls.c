@@ -9,6 +9,7 @@
 #include <asm/processor.h>
 #include <asm/tsc.h>
 #include <keel/arch.h>
+#include <linux/cpu.h>
 
 /* --- VM: addresses that only CPUs without unrestricted guests need -------------------------------- */
 
@@ -129,7 +130,27 @@ static int enable_triple_fault_event(struct keel_vm *vm, const u64 *args)
 }
 
 #define CLOCK_FLAGS (KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
-#define QUIRKS KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT
+#define QUIRKS (KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+
+/*
+ * A thread that idles in the guest leaves its sibling alone on the core; on CPUs whose return
+ * predictions follow the number of active threads that would hand it the host's.
+ * Source: hw-vuln/cross-thread-rsb of the kernel's administration guide.
+ */
+static int exits_to_disable(const struct keel_vm *vm)
+{
+	if (boot_cpu_has_bug(X86_BUG_SMT_RSB) && cpu_smt_possible())
+		return KVM_X86_DISABLE_EXITS_PAUSE;
+	return KVM_X86_DISABLE_EXITS_PAUSE | KVM_X86_DISABLE_EXITS_HLT;
+}
+
+static int disable_exits(struct keel_vm *vm, const u64 *args)
+{
+	if (vm->nr_vcpus || args[0] & ~(u64)exits_to_disable(vm))
+		return -EINVAL;
+	vm->arch.disabled_exits = args[0];
+	return 0;
+}
 
 static int disable_quirks(struct keel_vm *vm, const u64 *args)
 {
@@ -167,6 +188,7 @@ const struct keel_cap keel_arch_caps[] = {
 	{ .nr = KVM_CAP_SREGS2, .value = 1 },
 	{ .nr = KVM_CAP_EXCEPTION_PAYLOAD, .value = 1, .enable = enable_exception_payload, .args0_mask = 1 },
 	{ .nr = KVM_CAP_X86_TRIPLE_FAULT_EVENT, .value = 1, .enable = enable_triple_fault_event, .args0_mask = 1 },
+	{ .nr = KVM_CAP_X86_DISABLE_EXITS, .check = exits_to_disable, .enable = disable_exits, .args0_mask = ~0ULL },
 	{ .nr = KVM_CAP_DISABLE_QUIRKS, .enable = disable_quirks, .args0_mask = QUIRKS, .value = 1 },
 	{ .nr = KVM_CAP_DISABLE_QUIRKS2, .enable = disable_quirks, .args0_mask = QUIRKS, .value = QUIRKS },
 };

@@ -142,6 +142,8 @@ enum msr_verdict keel_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value, enum
 		return MSR_OK;
 	case MSR_HOME_STORE:
 		msr_save(spec, &vcpu->arch.msrs, index, value);
+		if (index == X86_MSR_MISC_ENABLE)
+			keel_cpuid_refresh(vcpu);
 		return MSR_OK;
 	default:
 		return MSR_OK;

@@ -215,11 +215,11 @@ long keel_mp_state_set(struct keel_call *call)
 long keel_translate(struct keel_call *call)
 {
 	struct kvm_translation *tr = call->arg;
-	struct gwalk walk;
 	gpa_t gpa;
+	u32 error;
 
 	tr->valid = !keel_walk(call->vcpu, to_gva(tr->linear_address), GWALK_NO_AD | GWALK_NO_RIGHTS,
-			       &walk, &gpa);
+			       &gpa, &error);
 	tr->physical_address = tr->valid ? gpa_raw(gpa) : ~0ULL;
 	tr->writeable = 1;
 	tr->usermode = 0;

@@ -113,11 +113,11 @@ bool keel_tdp_fault_fast(struct keel_vcpu *vcpu, gpa_t gpa)
 	if (!READ_ONCE(vm->slots.logging) || !spin_trylock(&vm->mmu_lock))
 		return false;
 	/* Slots change under mmu_lock: what is found now stays. */
-	rcu_read_lock();
+	rcu_read_lock_sched();
 	slot = keel_slot_find(vm, gfn);
 	if (slot && slot->dirty)
 		done = make_writable(vm, slot, vm->slots.generation, gfn);
-	rcu_read_unlock();
+	rcu_read_unlock_sched();
 	spin_unlock(&vm->mmu_lock);
 	return done;
 }
@@ -208,11 +208,11 @@ static bool find_slot(struct keel_vm *vm, struct tdp_fault *fault)
 {
 	/* Pairs with the release in slots_commit(): see step 1. */
 	fault->generation = smp_load_acquire(&vm->slots.generation);
-	rcu_read_lock();
+	rcu_read_lock_sched();
 	fault->slot = keel_slot_find(vm, fault->gfn);
 	if (fault->slot)
 		fault->geo = fault->slot->geo;
-	rcu_read_unlock();
+	rcu_read_unlock_sched();
 	return fault->slot && !(fault->write && (fault->geo.flags & SLOTGEO_READONLY));
 }
 

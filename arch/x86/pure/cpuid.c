@@ -216,8 +216,8 @@ void cpuid_execute(const struct cpuid_table *table, u32 leaf, u32 subleaf, u32 r
 {
 	const struct cpuid_leaf *entry = cpuid_lookup(table, leaf, subleaf);
 
-	/* A VMM may set an entry above the maximum it declares: only the maximum counts then. */
-	if (unlikely((!entry || leaf) && !leaf_in_range(table, leaf))) {
+	/* An entry that the VMM set answers even above the maximum it declares. */
+	if (unlikely(!entry && !leaf_in_range(table, leaf))) {
 		const struct cpuid_leaf *leaf0 = cpuid_lookup(table, 0, 0);
 
 		entry = NULL;

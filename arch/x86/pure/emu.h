@@ -230,7 +230,7 @@ struct emu {
 	u64 rip;		/* of the instruction */
 	u64 rflags;
 	u64 cr0, cr4;
-	struct emu_seg seg[EMU_SEG_COUNT];	/* never written */
+	struct emu_seg seg[EMU_SEG_COUNT];	/* needed only when emu_needs_segments(); never written */
 	u8 xmm[16][16];		/* needed only when emu_needs_xmm() */
 	u16 xmm_dirty;		/* a bit for each xmm written */
 	bool string_io;		/* INS and OUTS allowed: this exit is one, its port was checked */
@@ -264,6 +264,9 @@ enum emu_status emu_step(struct emu *e);
 
 /* Does the decoded instruction read or write e->xmm? */
 bool emu_needs_xmm(const struct emu_insn *insn);
+
+/* Does it look at e->seg? In 64-bit mode only FS and GS have a base, and nothing has a limit. */
+bool emu_needs_segments(const struct emu_mode *mode, const struct emu_insn *insn);
 
 /*
  * Builds the decoded form of INS or OUTS from what an I/O exit reports, without a fetch: `prefixes`

@@ -247,3 +247,9 @@ bool emu_needs_xmm(const struct emu_insn *insn)
 {
 	return insn->op == OP_SSE;
 }
+
+bool emu_needs_segments(const struct emu_mode *mode, const struct emu_insn *insn)
+{
+	return mode->cpu != EMU_CPU_LONG || insn->seg == EMU_FS || insn->seg == EMU_GS ||
+	       insn->op == OP_MOV_SREG;
+}

@@ -32,15 +32,15 @@
 #define EFER_NXE BIT64(11)
 #define RFLAGS_AC BIT64(18)
 
-#define PTE_P BIT64(0)
+#define PTE_P GWALK_ENTRY_P
 #define PTE_W BIT64(1)
 #define PTE_U BIT64(2)
-#define PTE_A BIT64(5)
+#define PTE_A GWALK_ENTRY_A
 #define PTE_D BIT64(6)
-#define PTE_PS BIT64(7)
-#define PTE_NX BIT64(63)
+#define PTE_PS GWALK_ENTRY_PS
+#define PTE_NX GWALK_ENTRY_NX
 #define PTE_PKEY_SHIFT 59
-#define PTE_ADDR BITS64(51, 12)
+#define PTE_ADDR GWALK_ENTRY_ADDR
 
 /* PDPTE of PAE paging: bits 2:1 and 8:5 are reserved. */
 #define PDPTE_RSVD (BITS64(8, 5) | BITS64(2, 1))
@@ -375,4 +375,25 @@ void gwalk_set_done(struct gwalk *w, bool swapped)
 void gwalk_refuse(struct gwalk *w)
 {
 	w->answered = ANSWER_NONE;
+}
+
+bool gwalk_quick_end(const struct gwalk_quick *q, u32 access, gpa_t *gpa)
+{
+	const struct gwalk_ctx *ctx = q->ctx;
+	u64 offset = BIT64(q->shift) - 1;
+	u32 rights = (q->all & PTE_W ? GWALK_P_WRITE : 0) | (q->all & PTE_U ? GWALK_P_USER : 0) |
+		     (q->any & PTE_NX ? 0 : GWALK_P_EXEC);
+
+	if ((q->entry & q->check) != (PTE_P | PTE_A))
+		return false;
+	/* Bit 7 of a 4 KiB entry is PAT's, of a 2 MiB entry it is bit 12. */
+	if (q->shift > KEEL_PAGE_SHIFT && (q->shift != 21 || q->entry & BITS64(20, 13)))
+		return false;
+	/* Protection keys are for data. */
+	if (access & GWALK_NO_RIGHTS || (ctx->pke && !(access & GWALK_FETCH)))
+		return false;
+	if (rights_deny(ctx, rights, access) || (access & GWALK_WRITE && !(q->entry & PTE_D)))
+		return false;
+	*gpa = to_gpa((q->entry & PTE_ADDR & ~offset) | (q->gva & offset));
+	return true;
 }

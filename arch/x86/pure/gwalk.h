@@ -133,4 +133,70 @@ void gwalk_set_done(struct gwalk *w, bool swapped);
 /* Answers either request: req.gpa is not memory the walk may use. The walk ends GWALK_BAD_TABLE. */
 void gwalk_refuse(struct gwalk *w);
 
+/*
+ * The common case of a 4-level walk without the machine: every entry is present and has its accessed
+ * bit, no reserved bit is set, the page is not larger than 2 MiB, and the access is allowed.
+ *
+ *	if (!gwalk_quick_start(&q, &ctx, gva))
+ *		no;
+ *	do {
+ *		read(gwalk_quick_at(&q), &value, 8);
+ *	} while (gwalk_quick_take(&q, value));
+ *	return gwalk_quick_end(&q, access, &gpa);
+ *
+ * It changes nothing and "no" tells nothing: then the machine walks.
+ */
+struct gwalk_quick {
+	const struct gwalk_ctx *ctx;
+	u64 gva;
+	u64 table; /* that the next entry is read from; no larger than ctx.rsvd_pa allows */
+	u64 check; /* bits every entry is tested for */
+	u64 all, any; /* entries so far: their common bits, their bits together */
+	u64 entry; /* the last one */
+	u8 shift; /* page size of its level as a power of two */
+};
+
+#define GWALK_ENTRY_P BIT64(0)
+#define GWALK_ENTRY_A BIT64(5)
+#define GWALK_ENTRY_PS BIT64(7)
+#define GWALK_ENTRY_NX BIT64(63)
+#define GWALK_ENTRY_ADDR BITS64(51, 12)
+
+static inline bool gwalk_quick_start(struct gwalk_quick *q, const struct gwalk_ctx *ctx, gva_t gva)
+{
+	u64 raw = gva_raw(gva);
+
+	q->ctx = ctx;
+	q->gva = raw;
+	q->table = ctx->cr3 & GWALK_ENTRY_ADDR & ~ctx->rsvd_pa;
+	q->check = ctx->rsvd_pa | GWALK_ENTRY_P | GWALK_ENTRY_A | (ctx->nxe ? 0 : GWALK_ENTRY_NX);
+	q->all = ~0ULL;
+	q->any = 0;
+	q->shift = 39;
+	return ctx->mode == GWALK_4LEVEL && (u64)((s64)(raw << 16) >> 16) == raw;
+}
+
+/* Where the next entry is; 8 bytes are to be read. */
+static inline gpa_t gwalk_quick_at(const struct gwalk_quick *q)
+{
+	return to_gpa(q->table + (q->gva >> q->shift & 511) * 8);
+}
+
+/* Takes the entry. True: another one is needed. */
+static inline bool gwalk_quick_take(struct gwalk_quick *q, u64 entry)
+{
+	q->entry = entry;
+	q->all &= entry;
+	q->any |= entry;
+	if ((entry & q->check) != (GWALK_ENTRY_P | GWALK_ENTRY_A) || entry & GWALK_ENTRY_PS ||
+	    q->shift == KEEL_PAGE_SHIFT)
+		return false;
+	q->table = entry & GWALK_ENTRY_ADDR;
+	q->shift -= 9;
+	return true;
+}
+
+/* After the last entry. True: `access` is allowed, needs no bit set, and goes to *gpa. */
+bool gwalk_quick_end(const struct gwalk_quick *q, u32 access, gpa_t *gpa);
+
 #endif /* KEEL_PURE_GWALK_H */

@@ -154,16 +154,10 @@ unsigned int slotgeo_first_ending_after(const struct slot_set *set, gfn_t gfn)
 	return after;
 }
 
-const struct slot_geo *slotgeo_find(const struct slot_set *set, gfn_t gfn, unsigned int *hint)
+const struct slot_geo *slotgeo_search(const struct slot_set *set, gfn_t gfn, unsigned int *hint)
 {
-	unsigned int i;
+	unsigned int i = slotgeo_first_ending_after(set, gfn);
 
-	if (hint) {
-		i = READ_ONCE(*hint);
-		if (i < set->nr && slotgeo_holds(set->slot[i], gfn))
-			return set->slot[i];
-	}
-	i = slotgeo_first_ending_after(set, gfn);
 	if (i == set->nr || !slotgeo_holds(set->slot[i], gfn))
 		return NULL;
 	if (hint)

@@ -99,11 +99,8 @@ bool slotgeo_overlaps(const struct slot_set *set, gfn_t base, u64 npages,
 /* Index of the first slot whose base is above `gfn` (set->nr when none): where to insert. */
 unsigned int slotgeo_position(const struct slot_set *set, gfn_t gfn);
 
-/*
- * The slot that holds `gfn`, or NULL. *hint is the index of the last hit, any value at first; it
- * is read once and written only on a hit elsewhere, so racing users may share it. May be NULL.
- */
-const struct slot_geo *slotgeo_find(const struct slot_set *set, gfn_t gfn, unsigned int *hint);
+/* slotgeo_find() without looking at *hint; writes it. */
+const struct slot_geo *slotgeo_search(const struct slot_set *set, gfn_t gfn, unsigned int *hint);
 
 /* The slot of number `id`, or NULL. Linear. */
 const struct slot_geo *slotgeo_find_id(const struct slot_set *set, u16 id);
@@ -136,6 +133,22 @@ static inline u64 slotgeo_bitmap_bytes(const struct slot_geo *slot)
 static inline bool slotgeo_holds(const struct slot_geo *slot, gfn_t gfn)
 {
 	return gfn_raw(gfn) - gfn_raw(slot->base) < slot->npages;
+}
+
+/*
+ * The slot that holds `gfn`, or NULL. *hint is the index of the last hit, any value at first; it
+ * is read once and written only on a hit elsewhere, so racing users may share it. May be NULL.
+ */
+static inline const struct slot_geo *slotgeo_find(const struct slot_set *set, gfn_t gfn,
+						  unsigned int *hint)
+{
+	if (likely(hint)) {
+		unsigned int i = READ_ONCE(*hint);
+
+		if (likely(i < set->nr && slotgeo_holds(set->slot[i], gfn)))
+			return set->slot[i];
+	}
+	return slotgeo_search(set, gfn, hint);
 }
 
 /* First frame after the slot. */

@@ -44,6 +44,15 @@ static const u32 intercept5_base = SVM_ICPT_INVLPGB_ILLEGAL | SVM_ICPT_MCOMMIT |
 #define CR4_BIT BIT(4)
 #define CR8_BIT BIT(8)
 
+/* What user space asked to leave to the guest. */
+static u32 intercepts_off(const struct keel_vm *vm)
+{
+	u64 disabled = vm->arch.disabled_exits;
+
+	return (disabled & KVM_X86_DISABLE_EXITS_HLT ? SVM_ICPT_HLT : 0) |
+	       (disabled & KVM_X86_DISABLE_EXITS_PAUSE ? SVM_ICPT_PAUSE : 0);
+}
+
 void svm_controls_sync(struct keel_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -54,7 +63,8 @@ void svm_controls_sync(struct keel_vcpu *vcpu)
 	control->dr_read = vcpu->arch.debug_active ? 0 : 0xffff;
 	control->dr_write = control->dr_read;
 	control->exceptions = BIT(EVENT_MC) | BIT(EVENT_AC) | BIT(EVENT_DB);
-	control->intercept3 = intercept3_base | (control->intercept3 & EVENT_INTERCEPTS);
+	control->intercept3 = (intercept3_base & ~intercepts_off(vcpu->vm)) |
+			      (control->intercept3 & EVENT_INTERCEPTS);
 	control->intercept4 = intercept4_base;
 	control->intercept5 = intercept5_base;
 	svm_touch(svm, SVM_CLEAN_INTERCEPTS);

@@ -461,9 +461,10 @@ static void test_execute(void)
 	check_regs(&t, 0xb, 0, 1, 2, 0x100, 77);
 	check_regs(&t, 0xb, 0x103, 0, 0, 3, 77);
 	check_regs(&t, 0xd, 3, 0, 0, 0, 0);
-	/* Out of range, Intel: the highest basic leaf at the same subleaf, set or not. */
-	check_regs(&t, 0x16, 0, 21, 22, 23, 24);
-	check_regs(&t, 0x16, 1, 0, 0, 0, 0);
+	/* Out of range, Intel: the highest basic leaf at the same subleaf; what was set answers all the same. */
+	check_regs(&t, 0x16, 0, 99, 0, 0, 0);
+	check_regs(&t, 0x17, 0, 21, 22, 23, 24);
+	check_regs(&t, 0x17, 1, 0, 0, 0, 0);
 	check_regs(&t, 0x80000002, 0, 21, 22, 23, 24);
 	check_regs(&t, 0x40000002, 0, 21, 22, 23, 24);
 	check_regs(&t, 0x40000200, 0, 21, 22, 23, 24);
@@ -474,18 +475,18 @@ static void test_execute(void)
 	e[0].ecx = 0x444d4163;
 	e[0].edx = 0x69746e65;
 	cpuid_table_init(&t, e, ARRAY_SIZE(e));
-	check_regs(&t, 0x16, 0, 0, 0, 0, 0);
+	check_regs(&t, 0x17, 0, 0, 0, 0, 0);
 	check_regs(&t, 0x80000002, 0, 0, 0, 0, 0);
 	check_regs(&t, 1, 0, 11, 12, 13, 14);
 	e[0].ebx = 0x6f677948;
 	e[0].ecx = 0x656e6975;
 	e[0].edx = 0x6e65476e;
 	cpuid_table_init(&t, e, ARRAY_SIZE(e));
-	check_regs(&t, 0x16, 0, 0, 0, 0, 0);
+	check_regs(&t, 0x17, 0, 0, 0, 0, 0);
 	/* Other vendors follow Intel. */
 	e[0].ebx = 0x746e6543;
 	cpuid_table_init(&t, e, ARRAY_SIZE(e));
-	check_regs(&t, 0x16, 0, 21, 22, 23, 24);
+	check_regs(&t, 0x17, 0, 21, 22, 23, 24);
 	/* No CPUID at all. */
 	cpuid_table_init(&t, NULL, 0);
 	check_regs(&t, 0, 0, 0, 0, 0, 0);

@@ -63,6 +63,7 @@ struct keel_vm_arch {
 	u64 tss_addr;			/* L: KVM_SET_TSS_ADDR; no use with nested paging and unrestricted guests */
 	u64 identity_addr;		/* L: KVM_SET_IDENTITY_MAP_ADDR; the same */
 	u64 disabled_quirks;		/* L */
+	u64 disabled_exits;		/* L: KVM_X86_DISABLE_EXITS_*; fixed once a vCPU exists */
 	u64 nr_mmu_pages;		/* L: KVM_SET_NR_MMU_PAGES; a budget of shadow pages, of which there are none */
 	bool exception_payload;		/* L: KVM_CAP_EXCEPTION_PAYLOAD */
 	bool triple_fault_event;	/* L: KVM_CAP_X86_TRIPLE_FAULT_EVENT */

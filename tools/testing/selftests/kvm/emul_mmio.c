@@ -122,7 +122,8 @@ static const struct encoding {
  * EMULATION is an answer as good as the right result.
  */
 static const char *const may_fail[] = {
-	"movbe_like", "rcl_1", "shld", "shrd", "movnti", "div8", "mul32",
+	"movbe_like", "rcl_1", "shld", "shrd", "movnti", "div8", "mul32", "imul_r64", "imul_imm",
+	"bsf", "bsr", "cmov", "cmov_not",
 };
 
 struct outcome {

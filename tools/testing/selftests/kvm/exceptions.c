@@ -148,16 +148,30 @@ TEST(gp_from_the_module)
 	RUN_TO(v, KVM_EXIT_HLT);
 }
 
-GUEST(bad_cr, 64, "mov %cr4, %rax\n bts $15, %rax\n mov %rax, %cr4\n"
-	"mov %cr0, %rax\n btr $0, %rax\n mov %rax, %cr0\n mov $16, %eax\n mov %rax, %cr8\n hlt");
+GUEST(bad_cr, 64, "mov %cr4, %rax\n bts $15, %rax\n mov %rax, %cr4\n mov $16, %eax\n mov %rax, %cr8\n hlt");
 TEST(gp_control_registers)
 {
 	struct vcpu *v = EXC_VCPU(bad_cr);
 
 	TAKES(v, 13, 0, VM_CODE + 8, VM_CODE + 11);
-	TAKES(v, 13, 0, VM_CODE + 19, VM_CODE + 22);
-	TAKES(v, 13, 0, VM_CODE + 27, VM_CODE + 31);
+	TAKES(v, 13, 0, VM_CODE + 16, VM_CODE + 20);
 	RUN_TO(v, KVM_EXIT_HLT);
+}
+
+/*
+ * A module that leaves MOV to CR0 to the processor gets #GP from it; the lab's emulated processor
+ * stores PG without PE instead, and the next entry fails. The VM is stopped either way.
+ */
+GUEST(bad_cr0, 64, "mov %cr0, %rax\n btr $0, %rax\n mov %rax, %cr0\n hlt");
+TEST(paging_without_protection)
+{
+	struct vcpu *v = EXC_VCPU(bad_cr0);
+
+	ASSERT_EQ(0, xioctl(v->fd, KVM_RUN, 0));
+	if (v->run->exit_reason == KVM_EXIT_IO)
+		EXPECT_EQ(13, report(v)->vector);
+	else
+		EXPECT_EQ(KVM_EXIT_FAIL_ENTRY, v->run->exit_reason);
 }
 
 GUEST(page_faults, 64,
