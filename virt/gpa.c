@@ -110,7 +110,9 @@ int keel_gpa_series_read(struct keel_gpa_series *series, gpa_t gpa, void *to, un
 	for (; bytes; bytes -= now, to += now, gpa = gpa_add(gpa, now)) {
 		now = in_page(gpa, bytes);
 		slot = slot_for(series, gpa, false);
-		if (!slot || copy_in(to, slot_ptr(slot, gpa), now))
+		if (!slot)
+			return -ENXIO;
+		if (copy_in(to, slot_ptr(slot, gpa), now))
 			return -EFAULT;
 	}
 	return 0;
@@ -146,7 +148,7 @@ int keel_gpa_write(struct keel_vm *vm, gpa_t gpa, const void *from, unsigned int
 		now = in_page(gpa, bytes);
 		slot = slot_for(&series, gpa, true);
 		if (!slot) {
-			ret = -EFAULT;
+			ret = -ENXIO;
 			break;
 		}
 		/* A copy that faults half-way has stored something: mark in any case. */
@@ -190,7 +192,9 @@ int keel_gpa_series_cmpxchg(struct keel_gpa_series *series, gpa_t gpa, u64 *old,
 	struct keel_slot *slot = slot_for(series, gpa, true);
 	int ret;
 
-	if (!slot || in_page(gpa, bytes) != bytes)
+	if (!slot)
+		return -ENXIO;
+	if (in_page(gpa, bytes) != bytes)
 		return -EFAULT;
 	ret = cmpxchg_word(slot_ptr(slot, gpa), old, new, bytes);
 	/* A failed exchange writes too: the CPU stores back what it found. */

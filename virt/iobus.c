@@ -56,8 +56,8 @@ static unsigned int position(const struct keel_iobus_set *set, const struct keel
 }
 
 /* The listener that takes a write of @value, @bytes wide, at @addr. */
-static struct keel_listener *find(const struct keel_iobus_set *set, u64 addr, unsigned int bytes,
-				  u64 value)
+static __always_inline struct keel_listener *find(const struct keel_iobus_set *set, u64 addr,
+						  unsigned int bytes, u64 value)
 {
 	unsigned int low = 0, high = set->nr, mid;
 	const struct keel_iobus_key *key;
@@ -79,13 +79,17 @@ static struct keel_listener *find(const struct keel_iobus_set *set, u64 addr, un
 	return NULL;
 }
 
-static bool deliver(struct keel_listener *listener)
+static __always_inline bool deliver(const struct keel_iobus_set *set, u64 addr, unsigned int bytes,
+				    u64 value)
 {
+	struct keel_listener *listener = set ? find(set, addr, bytes, value) : NULL;
 	bool taken;
 
+	if (!listener)
+		return false;
 	spin_lock(&listener->lock);
 	taken = !listener->gone;
-	if (taken)
+	if (likely(taken))
 		eventfd_signal(listener->event, 1);
 	spin_unlock(&listener->lock);
 	return taken;
@@ -93,18 +97,20 @@ static bool deliver(struct keel_listener *listener)
 
 bool keel_iobus_write(struct keel_vm *vm, enum keel_bus bus, u64 addr, unsigned int bytes, u64 value)
 {
-	struct keel_listener *listener = NULL;
-	const struct keel_iobus_set *set;
-	bool taken = false;
+	bool taken;
 
 	rcu_read_lock();
-	set = rcu_dereference(vm->iobus.set[bus]);
-	if (set)
-		listener = find(set, addr, bytes, value);
-	if (listener)
-		taken = deliver(listener);
+	taken = deliver(rcu_dereference(vm->iobus.set[bus]), addr, bytes, value);
 	rcu_read_unlock();
 	return taken;
+}
+
+/* IRQs off are a reader's section of RCU. With PREEMPT_RT both locks of a delivery may sleep. */
+bool keel_iobus_write_fast(struct keel_vm *vm, enum keel_bus bus, u64 addr, unsigned int bytes, u64 value)
+{
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		return false;
+	return deliver(rcu_dereference_sched(vm->iobus.set[bus]), addr, bytes, value);
 }
 
 /* Would some write have to go to both? */

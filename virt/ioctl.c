@@ -19,7 +19,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#define ARG_STACK_BYTES 416	/* everything but XSAVE images and the like */
+#define ARG_STACK_BYTES 416	/* everything but whole register images */
 
 enum { FD_SYSTEM, FD_VM, FD_VCPU, FD_NR };
 

@@ -237,7 +237,7 @@ static void slots_commit(struct keel_vm *vm, struct keel_slotset *set, struct ke
 	rcu_assign_pointer(slots->set, set);
 	slots->logging += (new && new->dirty) - (old && old->dirty);
 	if (old)
-		/* Pairs with the acquire in keel_tdp_fault(): new generation seen, new set seen. */
+		/* Pairs with the acquire of the fault path's find_slot(): new generation seen, new set seen. */
 		smp_store_release(&slots->generation, slots->generation + 1);
 	if (zap) {
 		slots->leaving = old->geo;

@@ -24,8 +24,8 @@ enum keel_exit_kind {
 	KEEL_EXIT_HLT,
 	KEEL_EXIT_PAUSE,
 	KEEL_EXIT_HYPERCALL,
-	KEEL_EXIT_CR,		/* .reg */
-	KEEL_EXIT_DR,		/* .reg */
+	KEEL_EXIT_CR,		/* a control register is written: .reg */
+	KEEL_EXIT_DR,		/* a debug register is touched */
 	KEEL_EXIT_XSETBV,
 	KEEL_EXIT_WBINVD,	/* WBINVD and INVD: both only flush */
 	KEEL_EXIT_MWAIT,	/* MONITOR and MWAIT: skipped */
@@ -67,12 +67,11 @@ struct keel_exit {
 			u8 size;	/* 1, 2, 4 */
 			bool in;
 			bool string;
-			bool rep;
 		} io;
 		struct {
-			u8 nr;		/* control or debug register number */
+			u8 nr;		/* control register number */
 			u8 gpr;		/* general register, 0 to 15; unknown when insn_len is 0 */
-			bool write;
+			bool lmsw;	/* the source replaces CR0's low four bits only */
 		} reg;
 		struct {
 			u16 selector;

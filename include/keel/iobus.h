@@ -68,9 +68,12 @@ static inline bool keel_iobus_any(const struct keel_iobus *iobus, enum keel_bus 
 
 /*
  * Offer a guest write to the listeners. @bytes: 1 to 8; @value zero-extended.
- * Context: task, IRQs on or off. Return: true when one took it.
+ * Context: task, IRQs on. Return: true when one took it.
  */
 bool keel_iobus_write(struct keel_vm *vm, enum keel_bus bus, u64 addr, unsigned int bytes, u64 value);
+
+/* The same, only with IRQs off; it may decline what keel_iobus_write() takes. Context: IRQs off. */
+bool keel_iobus_write_fast(struct keel_vm *vm, enum keel_bus bus, u64 addr, unsigned int bytes, u64 value);
 
 /*
  * KVM_IOEVENTFD. Return: 0, -EINVAL, -EEXIST, -ENOENT, -ENOSPC, -ENOMEM, -EBADF. Context: task.

@@ -106,8 +106,8 @@ bool keel_slots_hva_next(struct keel_vm *vm, u64 hva, u64 hva_end, gfn_t *cursor
 
 /*
  * Copy between a kernel buffer and guest memory; a range may cross pages and slots.
- * Context: task, may sleep; slots.access not held. Return: 0; -EFAULT when any byte has no slot (or, for a write, a
- * read-only one) or the host page is not accessible: bytes before the bad page may have been copied.
+ * Context: task, may sleep; slots.access not held. Return: 0; -ENXIO when a byte has no slot (or, for a write, a
+ * read-only one), -EFAULT when the host page is not accessible: bytes before the bad page may have been copied.
  */
 int keel_gpa_read(struct keel_vm *vm, gpa_t gpa, void *to, unsigned int bytes);
 int keel_gpa_write(struct keel_vm *vm, gpa_t gpa, const void *from, unsigned int bytes);
@@ -131,7 +131,7 @@ int keel_gpa_series_cmpxchg(struct keel_gpa_series *series, gpa_t gpa, u64 *old,
 
 /*
  * Atomic compare-and-exchange of a naturally aligned 1, 2, 4 or 8-byte (16 with CMPXCHG16B: not here) guest word.
- * Return: 0 when exchanged, 1 when memory differed (*@old then holds what was found), -EFAULT.
+ * Return: 0 when exchanged, 1 when memory differed (*@old then holds what was found), -ENXIO, -EFAULT.
  */
 int keel_gpa_cmpxchg(struct keel_vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned int bytes);
 

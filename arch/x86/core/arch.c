@@ -13,6 +13,9 @@
 const struct keel_vendor_ops *keel_vendor __ro_after_init;
 struct keel_host_caps keel_host_caps __ro_after_init;
 
+DEFINE_STATIC_CALL_NULL(keel_vendor_load, *(void (*)(struct keel_vcpu *, int))NULL);
+DEFINE_STATIC_CALL_NULL(keel_vendor_put, *(void (*)(struct keel_vcpu *))NULL);
+
 static const struct keel_vendor_ops *const vendors[] __initconst = { &svm_ops, &vmx_ops };
 
 static int __init vendor_choose(void)
@@ -45,6 +48,8 @@ int __init keel_arch_init(void)
 	static_call_update(keel_regs_commit, keel_vendor->regs_commit);
 	static_call_update(keel_regs_load, keel_vendor->regs_load);
 	static_call_update(keel_decode, keel_vendor->decode);
+	static_call_update(keel_vendor_load, keel_vendor->vcpu_load);
+	static_call_update(keel_vendor_put, keel_vendor->vcpu_put);
 	err = keel_vendor->hw_setup();
 	if (err)
 		return err;
@@ -133,10 +138,10 @@ void keel_arch_vcpu_free(struct keel_vcpu *vcpu)
 
 void keel_arch_vcpu_load(struct keel_vcpu *vcpu, int cpu)
 {
-	keel_vendor->vcpu_load(vcpu, cpu);
+	static_call(keel_vendor_load)(vcpu, cpu);
 }
 
 void keel_arch_vcpu_put(struct keel_vcpu *vcpu)
 {
-	keel_vendor->vcpu_put(vcpu);
+	static_call_cond(keel_vendor_put)(vcpu);
 }

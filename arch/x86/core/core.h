@@ -76,13 +76,27 @@ void keel_sync_out(struct keel_vcpu *vcpu);
 
 /* --- run.c ----------------------------------------------------------------------------------- */
 
-/* Step over @len bytes: the one place but the emulator's commit where RIP moves after an exit. */
-void keel_skip(struct keel_vcpu *vcpu, unsigned int len);
+/* RIP has left the low 4 GiB, or the guest single-steps. */
+void keel_skip_odd(struct keel_vcpu *vcpu);
 
-/* The exits keel_exit_fast() may finish. */
+/* Step over @len bytes: the one place but the emulator's commit where RIP moves after an exit. */
+static inline void keel_skip(struct keel_vcpu *vcpu, unsigned int len)
+{
+	struct keel_regs *regs = &vcpu->arch.regs;
+	u64 rip = regs->rip, next = rip + len, rflags = regs->rflags;
+
+	regs->rip = next;
+	regs->rflags = rflags & ~X86_RFLAGS_RF;
+	vcpu->arch.events.shadow = 0;
+	keel_regs_dirty(vcpu, KEEL_RG_GPR);
+	if (unlikely((next ^ rip) >> 32 | (rflags & X86_RFLAGS_TF)))
+		keel_skip_odd(vcpu);
+}
+
+/* The exits keel_exit_fast() may finish; for OUT there is keel_exit_fast_out(). */
 #define KEEL_FAST_KINDS										\
 	(BIT(KEEL_EXIT_FAULT) | BIT(KEEL_EXIT_CPUID) | BIT(KEEL_EXIT_RDMSR) | BIT(KEEL_EXIT_WRMSR) |	\
-	 BIT(KEEL_EXIT_HYPERCALL) | BIT(KEEL_EXIT_IO) | BIT(KEEL_EXIT_PAUSE) | BIT(KEEL_EXIT_WBINVD) |	\
+	 BIT(KEEL_EXIT_HYPERCALL) | BIT(KEEL_EXIT_PAUSE) | BIT(KEEL_EXIT_WBINVD) |	\
 	 BIT(KEEL_EXIT_MWAIT))
 
 /* --- exits.c ---------------------------------------------------------------------------------- */
@@ -90,8 +104,11 @@ void keel_skip(struct keel_vcpu *vcpu, unsigned int len);
 /* Act on the exit; the answer is enum keel_next or a negative errno. [loaded, IRQs on] */
 int keel_exit_handle(struct keel_vcpu *vcpu, enum keel_exit_kind kind);
 
-/* Finish the exit with IRQs off, if it is of the cheap kind: true when the guest may go on. [I] */
+/* Finish the exit, one of KEEL_FAST_KINDS, with IRQs off: true when the guest may go on. [I] */
 bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind);
+
+/* The same for KEEL_EXIT_IO, when somebody listens to ports. [I] */
+bool keel_exit_fast_out(struct keel_vcpu *vcpu);
 
 /* --- uexit.c: the only writer of kvm_run's exit part ---------------------------------------------- */
 
@@ -143,11 +160,27 @@ int keel_task_switch(struct keel_vcpu *vcpu, struct keel_exit *exit);
 void keel_exception(struct keel_vcpu *vcpu, u8 vector);			/* without error code */
 void keel_exception_error(struct keel_vcpu *vcpu, u8 vector, u32 error);
 void keel_exception_payload(struct keel_vcpu *vcpu, u8 vector, bool has_error, u32 error, u64 payload);
-/* Before entry: choose, arrange, open windows. KEEL_RESUME, or KEEL_USER for a triple fault. [loaded] */
-int keel_events_prepare(struct keel_vcpu *vcpu);
+/*
+ * Before entry: choose, arrange, open and close windows; @requested: user space waits for one.
+ * KEEL_RESUME, or KEEL_USER for a triple fault. [loaded]
+ */
+int keel_events_arrange(struct keel_vcpu *vcpu, bool requested);
+
+static inline int keel_events_prepare(struct keel_vcpu *vcpu, bool requested)
+{
+	if (likely(event_idle(&vcpu->arch.events) && !(requested | vcpu->arch.windows)))
+		return KEEL_RESUME;
+	return keel_events_arrange(vcpu, requested);
+}
+
 /* After an exit at which something was in flight. [I] */
 void keel_events_settle(struct keel_vcpu *vcpu);
-bool keel_interrupt_ready(struct keel_vcpu *vcpu);
+
+static inline bool keel_interrupt_ready(struct keel_vcpu *vcpu)
+{
+	return event_interrupt_ready(&vcpu->arch.events, vcpu->arch.regs.rflags & X86_RFLAGS_IF);
+}
+
 long keel_interrupt(struct keel_call *call);
 long keel_nmi(struct keel_call *call);
 long keel_events_get(struct keel_call *call);

@@ -294,6 +294,9 @@ static int access_move(struct keel_vcpu *vcpu, struct keel_emul *m, bool write)
 			int err = write ? keel_gpa_write(vcpu->vm, gpa, data, bytes) :
 					  keel_gpa_read(vcpu->vm, gpa, data, bytes);
 
+			/* The slot went away since it was looked at: look again. */
+			if (err == -ENXIO)
+				continue;
 			if (err)
 				return err;
 		}
@@ -316,6 +319,8 @@ static int access_cmpxchg(struct keel_vcpu *vcpu, struct keel_emul *m)
 	memcpy(&old, acc->expected, acc->size);
 	memcpy(&new, acc->bytes, acc->size);
 	ret = keel_gpa_cmpxchg(vcpu->vm, m->gpa[0], &old, new, acc->size);
+	if (ret == -ENXIO)
+		return access_move(vcpu, m, true);
 	if (ret < 0)
 		return ret;
 	acc->lost = ret == 1;
@@ -386,7 +391,7 @@ static void emul_load_segments(struct keel_vcpu *vcpu, struct emu *e)
 
 		e->seg[i] = (struct emu_seg){
 			.selector = seg->selector,
-			.attr = regs_segment_to_vmcb(seg),
+			.attr = regs_segment_pack(seg),
 			.limit = seg->limit,
 			.base = seg->base,
 		};

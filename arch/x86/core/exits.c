@@ -14,6 +14,9 @@
 #define HYPERCALL_ENOSYS 1000
 #define HYPERCALL_EPERM 1
 
+#define LMSW_SETS (REGS_CR0_PE | REGS_CR0_MP | REGS_CR0_EM | REGS_CR0_TS)
+#define LMSW_CLEARS (LMSW_SETS & ~REGS_CR0_PE)
+
 typedef int (*exit_fn)(struct keel_vcpu *vcpu, struct keel_exit *exit);
 
 struct exit_row {
@@ -66,14 +69,22 @@ static void do_hypercall(struct keel_vcpu *vcpu)
 	keel_regs_dirty(vcpu, KEEL_RG_GPR);
 }
 
-/* OUT to a listener in the kernel. */
-static bool fast_out(struct keel_vcpu *vcpu)
+/* What OUT writes. */
+static u32 io_value(const struct keel_vcpu *vcpu, unsigned int size)
+{
+	return vcpu->arch.regs.gpr[KEEL_RAX] & (~0U >> (32 - 8 * size));
+}
+
+bool keel_exit_fast_out(struct keel_vcpu *vcpu)
 {
 	const struct keel_exit *exit = &vcpu->arch.exit;
+	unsigned int size = exit->io.size;
 
-	return keel_iobus_any(&vcpu->vm->iobus, KEEL_BUS_PIO) && !exit->io.in && !exit->io.string &&
-	       keel_iobus_write(vcpu->vm, KEEL_BUS_PIO, exit->io.port, exit->io.size,
-				vcpu->arch.regs.gpr[KEEL_RAX] & BITS64(8 * exit->io.size - 1, 0));
+	if (exit->io.in | exit->io.string | !vcpu->arch.insn_len || vcpu->arch.regs.rflags & X86_RFLAGS_TF ||
+	    !keel_iobus_write_fast(vcpu->vm, KEEL_BUS_PIO, exit->io.port, size, io_value(vcpu, size)))
+		return false;
+	keel_skip(vcpu, vcpu->arch.insn_len);
+	return true;
 }
 
 /* A write that only the dirty log has to see. */
@@ -81,6 +92,8 @@ static bool fast_fault(struct keel_vcpu *vcpu)
 {
 	struct keel_exit *exit = &vcpu->arch.exit;
 
+	if (!READ_ONCE(vcpu->vm->slots.logging))
+		return false;
 	static_call(keel_decode)(vcpu, exit);
 	return exit->fault.access & KEEL_ACCESS_WRITE && keel_tdp_fault_fast(vcpu, exit->fault.gpa);
 }
@@ -118,10 +131,6 @@ bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 		break;
 	case KEEL_EXIT_HYPERCALL:
 		do_hypercall(vcpu);
-		break;
-	case KEEL_EXIT_IO:
-		if (!fast_out(vcpu))
-			return false;
 		break;
 	case KEEL_EXIT_MWAIT:
 		if (!mwait_exists(vcpu))
@@ -187,15 +196,15 @@ static int exit_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 static int exit_io(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	u64 rax = vcpu->arch.regs.gpr[KEEL_RAX];
 	u32 value;
 
 	if (exit->io.string)
 		return keel_emul_start(vcpu, NULL, true);
 	if (exit->io.in)
 		return keel_uexit_in(vcpu, exit->io.port, exit->io.size, exit->insn_len);
-	value = rax & BITS64(8 * exit->io.size - 1, 0);
-	if (keel_iobus_write(vcpu->vm, KEEL_BUS_PIO, exit->io.port, exit->io.size, value))
+	value = io_value(vcpu, exit->io.size);
+	if (keel_iobus_any(&vcpu->vm->iobus, KEEL_BUS_PIO) &&
+	    keel_iobus_write(vcpu->vm, KEEL_BUS_PIO, exit->io.port, exit->io.size, value))
 		return KEEL_SKIP;
 	keel_uexit_out(vcpu, exit->io.port, exit->io.size, value);
 	return KEEL_SKIP_USER;
@@ -240,16 +249,15 @@ static int exit_hypercall(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 static int exit_cr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	u64 *gpr = &vcpu->arch.regs.gpr[exit->reg.gpr & 15];
-	bool wide = keel_in_64bit(vcpu);
+	u64 value = vcpu->arch.regs.gpr[exit->reg.gpr & 15];
 	u64 old_cr8 = vcpu->arch.regs.cr8;
 
-	if (!exit->reg.write) {
-		*gpr = wide ? keel_cr_read(vcpu, exit->reg.nr) : (u32)keel_cr_read(vcpu, exit->reg.nr);
-		keel_regs_dirty(vcpu, KEEL_RG_GPR);
-		return KEEL_SKIP;
-	}
-	if (keel_cr_write(vcpu, exit->reg.nr, wide ? *gpr : (u32)*gpr))
+	if (exit->reg.lmsw)
+		/* It can set PE, not clear it. */
+		value = (keel_cr_read(vcpu, 0) & ~(u64)LMSW_CLEARS) | (value & LMSW_SETS);
+	else if (!keel_in_64bit(vcpu))
+		value = (u32)value;
+	if (keel_cr_write(vcpu, exit->reg.nr, value))
 		return KEEL_RESUME;
 	/* The APIC's owner must know when lower-priority interrupts become deliverable. */
 	if (exit->reg.nr == 8 && vcpu->arch.regs.cr8 < old_cr8) {
@@ -337,7 +345,7 @@ static const struct exit_row keel_exits[KEEL_EXIT_NR] = {
 	ROW(KEEL_EXIT_HLT, exit_hlt, INSN(EMU_KEY_HLT, 0)),
 	ROW(KEEL_EXIT_PAUSE, exit_skip, INSN(EMU_KEY_PAUSE, 0)),
 	ROW(KEEL_EXIT_HYPERCALL, exit_hypercall, INSN(EMU_KEY_GRP7, 0)),
-	ROW(KEEL_EXIT_CR, exit_cr, INSN(EMU_KEY_MOV_R_CR, EMU_KEY_MOV_CR_R), .operands = true),
+	ROW(KEEL_EXIT_CR, exit_cr, INSN(EMU_KEY_MOV_CR_R, EMU_KEY_GRP7), .operands = true),
 	ROW(KEEL_EXIT_DR, exit_dr),
 	ROW(KEEL_EXIT_XSETBV, exit_xsetbv, INSN(EMU_KEY_GRP7, 0)),
 	ROW(KEEL_EXIT_WBINVD, exit_skip, INSN(EMU_KEY_WBINVD, EMU_KEY_INVD)),
@@ -350,6 +358,23 @@ static const struct exit_row keel_exits[KEEL_EXIT_NR] = {
 	ROW(KEEL_EXIT_BAD_ENTRY, exit_bad_entry),
 	ROW(KEEL_EXIT_UNKNOWN, exit_unknown),
 };
+
+/* Which registers a write of a control register names. LMSW from memory is not emulated. */
+static int cr_operands(struct keel_vcpu *vcpu, const struct emu_insn *insn, struct keel_exit *exit)
+{
+	/* LOCK MOV CR0 is MOV CR8 on AMD CPUs. */
+	unsigned int nr = insn->prefixes & EMU_PFX_LOCK ? 8 : insn->reg;
+
+	exit->reg.lmsw = emu_insn_key(insn) == EMU_KEY_GRP7;
+	if (exit->reg.lmsw)
+		nr = insn->reg == 6 ? 0 : ~0u;
+	if (nr != exit->reg.nr)
+		return KEEL_RESUME;
+	if (emu_insn_modrm_mem(insn))
+		return keel_uexit_emulation(vcpu, NULL, 0);
+	exit->reg.gpr = insn->rm;
+	return KEEL_SKIP;
+}
 
 /*
  * The CPU did not say how long the instruction is, or which registers it names: decode it. KEEL_SKIP
@@ -367,14 +392,13 @@ static int exit_decode_insn(struct keel_vcpu *vcpu, const struct exit_row *row, 
 	if (key != row->key[0] && key != row->key[1])
 		return KEEL_RESUME;
 	exit->insn_len = insn.len;
-	if (row->operands) {
-		/* LOCK MOV CR0 is MOV CR8 on AMD CPUs. */
-		if ((insn.prefixes & EMU_PFX_LOCK ? 8 : insn.reg) != exit->reg.nr)
-			return KEEL_RESUME;
-		exit->reg.gpr = insn.rm;
-	}
-	return KEEL_SKIP;
+	return row->operands ? cr_operands(vcpu, &insn, exit) : KEEL_SKIP;
 }
+
+/* Nothing to decode: after_exit() has filled .io, the others have no more than the instruction's length. */
+#define WHOLE_KINDS										\
+	(BIT(KEEL_EXIT_IO) | BIT(KEEL_EXIT_CPUID) | BIT(KEEL_EXIT_RDMSR) | BIT(KEEL_EXIT_WRMSR) |	\
+	 BIT(KEEL_EXIT_HLT) | BIT(KEEL_EXIT_HYPERCALL) | BIT(KEEL_EXIT_PAUSE) | BIT(KEEL_EXIT_HOST_IRQ))
 
 int keel_exit_handle(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 {
@@ -384,13 +408,15 @@ int keel_exit_handle(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 
 	exit->kind = kind;
 	exit->insn_len = vcpu->arch.insn_len;
-	static_call(keel_decode)(vcpu, exit);
+	if (!(WHOLE_KINDS & BIT(kind)))
+		static_call(keel_decode)(vcpu, exit);
 	if (row->key[0] && !exit->insn_len) {
 		next = exit_decode_insn(vcpu, row, exit);
 		if (next != KEEL_SKIP)
 			return next;
 	}
-	next = row->fn(vcpu, exit);
+	/* The hottest without an indirect call. */
+	next = likely(kind == KEEL_EXIT_IO) ? exit_io(vcpu, exit) : row->fn(vcpu, exit);
 	if (next == KEEL_SKIP || next == KEEL_SKIP_USER) {
 		keel_skip(vcpu, exit->insn_len);
 		next = next == KEEL_SKIP ? KEEL_RESUME : KEEL_USER;

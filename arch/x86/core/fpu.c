@@ -20,20 +20,12 @@
 
 #define XFEATURES_LEGACY (REGS_XCR0_X87 | REGS_XCR0_SSE)
 
-static u64 host_xcr0;
-
-/* What keel_fpu_leave() puts back. */
-struct host_state {
-	u32 pkru;
-	bool xcr0;	/* XCR0 is the guest's now */
-};
-
-static DEFINE_PER_CPU(struct host_state, host_state);
+u64 keel_host_xcr0 __ro_after_init;
 
 void keel_fpu_module_init(void)
 {
 	if (boot_cpu_has(X86_FEATURE_OSXSAVE))
-		host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+		keel_host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
 }
 
 int keel_fpu_new(struct keel_vcpu *vcpu)
@@ -52,42 +44,31 @@ void keel_fpu_free(struct keel_vcpu *vcpu)
 		fpu_free_guest_fpstate(&vcpu->arch.fpu.guest);
 }
 
-void keel_fpu_load(struct keel_vcpu *vcpu)
+void keel_fpu_switch_in(struct keel_vcpu *vcpu)
 {
-	fpu_swap_kvm_fpstate(&vcpu->arch.fpu.guest, true);
-}
+	struct keel_fpu *fpu = &vcpu->arch.fpu;
 
-void keel_fpu_put(struct keel_vcpu *vcpu)
-{
-	fpu_swap_kvm_fpstate(&vcpu->arch.fpu.guest, false);
-}
-
-void keel_fpu_enter(struct keel_vcpu *vcpu)
-{
-	const struct keel_fpu *fpu = &vcpu->arch.fpu;
-
-	if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
-		switch_fpu_return();
-	/* XCR0 does not matter to a guest without CR4.OSXSAVE; as CR4 writes exit, the cached value is true. */
-	if (unlikely(fpu->xcr0 != host_xcr0) && vcpu->arch.regs.cr4 & REGS_CR4_OSXSAVE && host_xcr0) {
+	if (keel_fpu_xcr0_differs(vcpu)) {
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, fpu->xcr0);
-		this_cpu_write(host_state.xcr0, true);
+		fpu->xcr0_in = true;
 	}
 	if (cpu_feature_enabled(X86_FEATURE_OSPKE)) {
-		this_cpu_write(host_state.pkru, rdpkru());
+		fpu->host_pkru = rdpkru();
 		write_pkru(fpu->pkru);
 	}
 }
 
-void keel_fpu_leave(struct keel_vcpu *vcpu)
+void keel_fpu_switch_out(struct keel_vcpu *vcpu)
 {
+	struct keel_fpu *fpu = &vcpu->arch.fpu;
+
 	if (cpu_feature_enabled(X86_FEATURE_OSPKE)) {
-		vcpu->arch.fpu.pkru = rdpkru();
-		write_pkru(this_cpu_read(host_state.pkru));
+		fpu->pkru = rdpkru();
+		write_pkru(fpu->host_pkru);
 	}
-	if (unlikely(this_cpu_read(host_state.xcr0))) {
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, host_xcr0);
-		this_cpu_write(host_state.xcr0, false);
+	if (fpu->xcr0_in) {
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, keel_host_xcr0);
+		fpu->xcr0_in = false;
 	}
 }
 
@@ -135,19 +116,26 @@ unsigned int keel_fpu_xsave2_size(void)
 {
 	u32 size = 0;
 
-	if (host_xcr0)
+	if (keel_host_xcr0)
 		size = cpuid_xsave_size(&keel_cpuid_supported, keel_xcr0_supported(), false);
 	return max_t(u32, size, sizeof(struct kvm_xsave));
 }
 
-static void *image_get(struct keel_vcpu *vcpu, unsigned int size)
+/* Fills @image, which is all zero. */
+static void image_fill(struct keel_vcpu *vcpu, void *image, unsigned int size)
 {
 	struct keel_fpu *fpu = &vcpu->arch.fpu;
+
+	fpu_copy_guest_fpstate_to_uabi(&fpu->guest, image, size, fpu->guest.fpstate->user_xfeatures,
+				       fpu->pkru);
+}
+
+static void *image_get(struct keel_vcpu *vcpu, unsigned int size)
+{
 	void *image = kvzalloc(size, GFP_KERNEL_ACCOUNT);
 
 	if (image)
-		fpu_copy_guest_fpstate_to_uabi(&fpu->guest, image, size,
-					       fpu->guest.fpstate->user_xfeatures, fpu->pkru);
+		image_fill(vcpu, image, size);
 	return image;
 }
 
@@ -166,15 +154,9 @@ static unsigned int image_size(const struct keel_vcpu *vcpu)
 
 long keel_xsave_get(struct keel_call *call)
 {
-	void *image;
-
 	if (image_size(call->vcpu) > sizeof(struct kvm_xsave))
 		return -EINVAL;
-	image = image_get(call->vcpu, sizeof(struct kvm_xsave));
-	if (!image)
-		return -ENOMEM;
-	memcpy(call->arg, image, sizeof(struct kvm_xsave));
-	kvfree(image);
+	image_fill(call->vcpu, call->arg, sizeof(struct kvm_xsave));
 	return 0;
 }
 
@@ -244,7 +226,7 @@ long keel_fpu_set(struct keel_call *call)
 	fx->rdp = in->last_dp;
 	memcpy(fx->xmm_space, in->xmm, sizeof(in->xmm));
 	fx->mxcsr = in->mxcsr;
-	if (host_xcr0)
+	if (keel_host_xcr0)
 		x->header.xfeatures |= XFEATURES_LEGACY;
 	err = image_set(call->vcpu, image);
 	kvfree(image);

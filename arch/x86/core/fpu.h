@@ -3,10 +3,12 @@
 #ifndef KEEL_FPU_H
 #define KEEL_FPU_H
 
+#include <asm/cpufeature.h>
+#include <asm/fpu/api.h>
 #include <keel/ioctl.h>
+#include <keel/vcpu.h>
+#include <linux/thread_info.h>
 #include <linux/types.h>
-
-struct keel_vcpu;
 
 /* Read what the host has enabled. Context: module init. */
 void keel_fpu_module_init(void);
@@ -15,13 +17,44 @@ void keel_fpu_module_init(void);
 int keel_fpu_new(struct keel_vcpu *vcpu);
 void keel_fpu_free(struct keel_vcpu *vcpu);
 
+extern u64 keel_host_xcr0;	/* 0 without XSAVE */
+
+/* Does the guest run with another XCR0? Without CR4.OSXSAVE none matters; as CR4 writes exit, the cached one is true. */
+static inline bool keel_fpu_xcr0_differs(const struct keel_vcpu *vcpu)
+{
+	return vcpu->arch.fpu.xcr0 != keel_host_xcr0 && vcpu->arch.regs.cr4 & REGS_CR4_OSXSAVE &&
+	       keel_host_xcr0;
+}
+
+/* The part of enter and leave that is outside of the thread's registers: XCR0 and PKRU. Context: IRQs off. */
+void keel_fpu_switch_in(struct keel_vcpu *vcpu);
+void keel_fpu_switch_out(struct keel_vcpu *vcpu);
+
 /* Around KVM_RUN: the thread's registers become the guest's, and the other way. Context: task, vCPU loaded. */
-void keel_fpu_load(struct keel_vcpu *vcpu);
-void keel_fpu_put(struct keel_vcpu *vcpu);
+static inline void keel_fpu_load(struct keel_vcpu *vcpu)
+{
+	fpu_swap_kvm_fpstate(&vcpu->arch.fpu.guest, true);
+}
+
+static inline void keel_fpu_put(struct keel_vcpu *vcpu)
+{
+	fpu_swap_kvm_fpstate(&vcpu->arch.fpu.guest, false);
+}
 
 /* Around guest entry: make sure the registers are in the CPU; XCR0 and PKRU where they differ. Context: IRQs off. */
-void keel_fpu_enter(struct keel_vcpu *vcpu);
-void keel_fpu_leave(struct keel_vcpu *vcpu);
+static inline void keel_fpu_enter(struct keel_vcpu *vcpu)
+{
+	if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
+		switch_fpu_return();
+	if (cpu_feature_enabled(X86_FEATURE_OSPKE) || unlikely(keel_fpu_xcr0_differs(vcpu)))
+		keel_fpu_switch_in(vcpu);
+}
+
+static inline void keel_fpu_leave(struct keel_vcpu *vcpu)
+{
+	if (cpu_feature_enabled(X86_FEATURE_OSPKE) || unlikely(vcpu->arch.fpu.xcr0_in))
+		keel_fpu_switch_out(vcpu);
+}
 
 /*
  * The SSE registers, for the emulator: @xmm holds 16 of 16 bytes; bit n of @dirty asks for

@@ -33,30 +33,16 @@ void keel_exception_error(struct keel_vcpu *vcpu, u8 vector, u32 error)
 	keel_exception_payload(vcpu, vector, true, error, 0);
 }
 
-bool keel_interrupt_ready(struct keel_vcpu *vcpu)
-{
-	return event_interrupt_ready(&vcpu->arch.events, vcpu->arch.regs.rflags & X86_RFLAGS_IF);
-}
-
-static bool events_idle(const struct event_state *e)
-{
-	return !(e->exception_pending | e->exception_injected | e->interrupt_pending |
-		 e->interrupt_injected | e->nmi_pending | e->nmi_injected | e->triple_fault);
-}
-
-int keel_events_prepare(struct keel_vcpu *vcpu)
+int keel_events_arrange(struct keel_vcpu *vcpu, bool requested)
 {
 	struct event_state *events = &vcpu->arch.events;
 	struct keel_regs *regs = &vcpu->arch.regs;
-	bool requested = READ_ONCE(vcpu->run->request_interrupt_window);
 	struct event_decision decision;
 	struct event_cpu cpu;
 
-	if (likely(events_idle(events) && !requested)) {
-		if (unlikely(vcpu->arch.windows)) {
-			vcpu->arch.windows = false;
-			keel_vendor->window(vcpu, 0);
-		}
+	if (event_idle(events) && !requested) {
+		vcpu->arch.windows = false;
+		keel_vendor->window(vcpu, 0);
 		return KEEL_RESUME;
 	}
 	keel_regs_need(vcpu, KEEL_RG_CR | KEEL_RG_CODE);

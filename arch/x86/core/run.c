@@ -21,19 +21,13 @@ DEFINE_STATIC_CALL_NULL(keel_regs_commit, *(void (*)(struct keel_vcpu *))NULL);
 DEFINE_STATIC_CALL_NULL(keel_regs_load, *(void (*)(struct keel_vcpu *, u32))NULL);
 DEFINE_STATIC_CALL_NULL(keel_decode, *(void (*)(struct keel_vcpu *, struct keel_exit *))NULL);
 
-void keel_skip(struct keel_vcpu *vcpu, unsigned int len)
+void keel_skip_odd(struct keel_vcpu *vcpu)
 {
 	struct keel_regs *regs = &vcpu->arch.regs;
 
-	u64 rip = regs->rip + len;
-
-	if (unlikely((rip ^ regs->rip) >> 32) && !keel_in_64bit(vcpu))
-		rip = (u32)rip;
-	regs->rip = rip;
-	vcpu->arch.events.shadow = 0;
-	keel_regs_dirty(vcpu, KEEL_RG_GPR);
-	regs->rflags &= ~X86_RFLAGS_RF;
-	if (unlikely(regs->rflags & X86_RFLAGS_TF))
+	if (regs->rip >> 32 && !keel_in_64bit(vcpu))
+		regs->rip = (u32)regs->rip;
+	if (regs->rflags & X86_RFLAGS_TF)
 		keel_exception_payload(vcpu, EVENT_DB, false, 0, REGS_DR6_BS);
 }
 
@@ -54,6 +48,14 @@ static int serve_requests(struct keel_vcpu *vcpu)
 	return KEEL_RESUME;
 }
 
+/* Finish the exit with IRQs off, if it is of the cheap kind: true when the guest may go on. */
+static __always_inline bool exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
+{
+	if (kind == KEEL_EXIT_IO)
+		return keel_iobus_any(&vcpu->vm->iobus, KEEL_BUS_PIO) && keel_exit_fast_out(vcpu);
+	return KEEL_FAST_KINDS & BIT(kind) && keel_exit_fast(vcpu, kind);
+}
+
 /* Enter, and stay in the guest as long as exits are cheap. The answer is the exit left to handle. */
 static enum keel_exit_kind guest_run(struct keel_vcpu *vcpu)
 {
@@ -72,7 +74,7 @@ static enum keel_exit_kind guest_run(struct keel_vcpu *vcpu)
 			keel_events_settle(vcpu);
 			break;
 		}
-		if (!(KEEL_FAST_KINDS & BIT(kind)) || !keel_exit_fast(vcpu, kind))
+		if (!exit_fast(vcpu, kind))
 			break;
 		kind = KEEL_EXIT_NONE;
 	} while (!(READ_ONCE(vcpu->requests) | (arch->regs.dirty & ~KEEL_RG_GPR) | arch->controls_stale) &&
@@ -94,7 +96,9 @@ static enum keel_exit_kind guest_visit(struct keel_vcpu *vcpu, enum keel_exit_ki
 		vcpu->arch.controls_stale = false;
 		keel_vendor->controls_sync(vcpu);
 	}
-	static_call(keel_regs_commit)(vcpu);
+	/* The entry itself takes KEEL_RG_GPR. */
+	if (unlikely(vcpu->arch.regs.dirty & ~KEEL_RG_GPR))
+		static_call(keel_regs_commit)(vcpu);
 	local_irq_disable();
 	if (unlikely(keel_vcpu_arm(vcpu) || xfer_to_guest_mode_work_pending())) {
 		keel_vcpu_disarm(vcpu);
@@ -119,24 +123,21 @@ static enum keel_exit_kind guest_visit(struct keel_vcpu *vcpu, enum keel_exit_ki
 	return kind;
 }
 
-/* Somebody in user space waits for this moment to inject an interrupt. */
-static bool window_is_open(struct keel_vcpu *vcpu)
-{
-	return READ_ONCE(vcpu->run->request_interrupt_window) && keel_interrupt_ready(vcpu);
-}
-
 static int run_loop(struct keel_vcpu *vcpu)
 {
 	enum keel_exit_kind kind = KEEL_EXIT_NONE;
+	bool window;
 	int next;
 
 	for (;;) {
 		next = serve_requests(vcpu);
 		if (next != KEEL_RESUME)
 			return next;
-		if (window_is_open(vcpu))
+		/* Does user space wait for the moment to inject an interrupt? */
+		window = READ_ONCE(vcpu->run->request_interrupt_window);
+		if (unlikely(window) && keel_interrupt_ready(vcpu))
 			return keel_uexit_reason(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
-		next = keel_events_prepare(vcpu);
+		next = keel_events_prepare(vcpu, window);
 		if (next != KEEL_RESUME)
 			return next;
 		kind = guest_visit(vcpu, kind, &next);
@@ -189,12 +190,14 @@ static int run_in(struct keel_vcpu *vcpu)
 static int run_guest(struct keel_vcpu *vcpu)
 {
 	bool leave = READ_ONCE(vcpu->run->immediate_exit);
-	int next;
+	bool pending = vcpu->arch.uexit.pending;
+	int next = KEEL_RESUME;
 
-	if (leave && !vcpu->arch.uexit.pending)
+	if (leave && !pending)
 		return -EINTR;
 	keel_fpu_load(vcpu);
-	next = keel_uexit_complete(vcpu);
+	if (pending)
+		next = keel_uexit_complete(vcpu);
 	if (next == KEEL_RESUME)
 		next = leave ? -EINTR : run_loop(vcpu);
 	/* immediate_exit leaves the last exit's reason for user space to see. */

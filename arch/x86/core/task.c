@@ -22,7 +22,7 @@ static struct emu_seg seg_in(const struct regs_segment *seg)
 {
 	return (struct emu_seg){
 		.selector = seg->selector,
-		.attr = regs_segment_to_vmcb(seg),
+		.attr = regs_segment_pack(seg),
 		.limit = seg->limit,
 		.base = seg->base,
 	};
@@ -30,7 +30,7 @@ static struct emu_seg seg_in(const struct regs_segment *seg)
 
 static void seg_out(struct regs_segment *to, const struct emu_seg *seg, enum regs_segment_id id)
 {
-	regs_segment_from_vmcb(to, seg->attr, id);
+	regs_segment_unpack(to, seg->attr, id);
 	to->selector = seg->selector;
 	to->limit = seg->limit;
 	to->base = seg->base;

@@ -104,13 +104,6 @@ bool event_queue_interrupt(struct event_state *state, u8 vector)
 	return true;
 }
 
-bool event_interrupt_ready(const struct event_state *state, bool rflags_if)
-{
-	return rflags_if && !state->shadow && !state->interrupt_pending &&
-	       !state->interrupt_injected && !state->exception_pending &&
-	       !state->exception_injected && !state->nmi_injected;
-}
-
 static void decide_exception(struct event_state *state, const struct event_cpu *cpu,
 			     struct event_decision *out)
 {

@@ -84,7 +84,20 @@ void event_queue_nmi(struct event_state *state);
 bool event_queue_interrupt(struct event_state *state, u8 vector);
 
 /* True when KVM_INTERRUPT would be taken at once: kvm_run.ready_for_interrupt_injection. */
-bool event_interrupt_ready(const struct event_state *state, bool rflags_if);
+static inline bool event_interrupt_ready(const struct event_state *state, bool rflags_if)
+{
+	return rflags_if && !(state->shadow | state->interrupt_pending | state->interrupt_injected |
+			      state->exception_pending | state->exception_injected |
+			      state->nmi_injected);
+}
+
+/* Is there nothing that event_next() could choose? */
+static inline bool event_idle(const struct event_state *state)
+{
+	return !(state->exception_pending | state->exception_injected | state->interrupt_pending |
+		 state->interrupt_injected | state->nmi_pending | state->nmi_injected |
+		 state->triple_fault);
+}
 
 /* vCPU state event_next() needs. */
 struct event_cpu {

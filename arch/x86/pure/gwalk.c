@@ -33,10 +33,10 @@
 #define RFLAGS_AC BIT64(18)
 
 #define PTE_P GWALK_ENTRY_P
-#define PTE_W BIT64(1)
-#define PTE_U BIT64(2)
+#define PTE_W GWALK_ENTRY_W
+#define PTE_U GWALK_ENTRY_U
 #define PTE_A GWALK_ENTRY_A
-#define PTE_D BIT64(6)
+#define PTE_D GWALK_ENTRY_D
 #define PTE_PS GWALK_ENTRY_PS
 #define PTE_NX GWALK_ENTRY_NX
 #define PTE_PKEY_SHIFT 59
@@ -161,21 +161,6 @@ static bool key_denies(const struct gwalk_ctx *ctx, const struct gwalk *w, u32 a
 	return key & 2 && access & GWALK_WRITE && (access & GWALK_USER || ctx->wp);
 }
 
-/* Is the access stopped by the rights of the entries? */
-static bool rights_deny(const struct gwalk_ctx *ctx, u32 rights, u32 access)
-{
-	bool user_page = rights & GWALK_P_USER;
-	bool user = access & GWALK_USER;
-
-	if (user && !user_page)
-		return true;
-	if (access & GWALK_FETCH)
-		return !(rights & GWALK_P_EXEC) || (!user && user_page && ctx->smep);
-	if (access & GWALK_WRITE && !(rights & GWALK_P_WRITE) && (user || ctx->wp))
-		return true;
-	return !user && user_page && ctx->smap && (access & GWALK_IMPLICIT || !ctx->ac);
-}
-
 static enum gwalk_status finish(struct gwalk *w, enum gwalk_status status)
 {
 	w->phase = PHASE_FINAL;
@@ -239,7 +224,7 @@ static enum gwalk_status set_bits(struct gwalk *w)
 		return ask(w, PHASE_SET, to_gpa(w->entry_gpa[w->set]));
 	}
 	leaf = w->entry[w->depth - 1];
-	w->out.writable_now = leaf & PTE_D && !rights_deny(ctx, w->rights, write) &&
+	w->out.writable_now = leaf & PTE_D && !gwalk_rights_deny(ctx, w->rights, write) &&
 			      !key_denies(ctx, w, write);
 	return finish(w, GWALK_DONE);
 }
@@ -263,7 +248,7 @@ static enum gwalk_status reach_leaf(struct gwalk *w, u64 entry)
 	if (!(w->access & GWALK_NO_RIGHTS)) {
 		bool key = key_denies(ctx, w, w->access);
 
-		if (key || rights_deny(ctx, w->rights, w->access))
+		if (key || gwalk_rights_deny(ctx, w->rights, w->access))
 			return fault(w, GWALK_PF_P | (key ? GWALK_PF_PK : 0));
 	}
 	return set_bits(w);
@@ -375,25 +360,4 @@ void gwalk_set_done(struct gwalk *w, bool swapped)
 void gwalk_refuse(struct gwalk *w)
 {
 	w->answered = ANSWER_NONE;
-}
-
-bool gwalk_quick_end(const struct gwalk_quick *q, u32 access, gpa_t *gpa)
-{
-	const struct gwalk_ctx *ctx = q->ctx;
-	u64 offset = BIT64(q->shift) - 1;
-	u32 rights = (q->all & PTE_W ? GWALK_P_WRITE : 0) | (q->all & PTE_U ? GWALK_P_USER : 0) |
-		     (q->any & PTE_NX ? 0 : GWALK_P_EXEC);
-
-	if ((q->entry & q->check) != (PTE_P | PTE_A))
-		return false;
-	/* Bit 7 of a 4 KiB entry is PAT's, of a 2 MiB entry it is bit 12. */
-	if (q->shift > KEEL_PAGE_SHIFT && (q->shift != 21 || q->entry & BITS64(20, 13)))
-		return false;
-	/* Protection keys are for data. */
-	if (access & GWALK_NO_RIGHTS || (ctx->pke && !(access & GWALK_FETCH)))
-		return false;
-	if (rights_deny(ctx, rights, access) || (access & GWALK_WRITE && !(q->entry & PTE_D)))
-		return false;
-	*gpa = to_gpa((q->entry & PTE_ADDR & ~offset) | (q->gva & offset));
-	return true;
 }

@@ -133,6 +133,21 @@ void gwalk_set_done(struct gwalk *w, bool swapped);
 /* Answers either request: req.gpa is not memory the walk may use. The walk ends GWALK_BAD_TABLE. */
 void gwalk_refuse(struct gwalk *w);
 
+/* Is the access stopped by the rights of the entries? */
+static inline bool gwalk_rights_deny(const struct gwalk_ctx *ctx, u32 rights, u32 access)
+{
+	bool user_page = rights & GWALK_P_USER;
+	bool user = access & GWALK_USER;
+
+	if (user && !user_page)
+		return true;
+	if (access & GWALK_FETCH)
+		return !(rights & GWALK_P_EXEC) || (!user && user_page && ctx->smep);
+	if (access & GWALK_WRITE && !(rights & GWALK_P_WRITE) && (user || ctx->wp))
+		return true;
+	return !user && user_page && ctx->smap && (access & GWALK_IMPLICIT || !ctx->ac);
+}
+
 /*
  * The common case of a 4-level walk without the machine: every entry is present and has its accessed
  * bit, no reserved bit is set, the page is not larger than 2 MiB, and the access is allowed.
@@ -157,7 +172,10 @@ struct gwalk_quick {
 };
 
 #define GWALK_ENTRY_P BIT64(0)
+#define GWALK_ENTRY_W BIT64(1)
+#define GWALK_ENTRY_U BIT64(2)
 #define GWALK_ENTRY_A BIT64(5)
+#define GWALK_ENTRY_D BIT64(6)
 #define GWALK_ENTRY_PS BIT64(7)
 #define GWALK_ENTRY_NX BIT64(63)
 #define GWALK_ENTRY_ADDR BITS64(51, 12)
@@ -197,6 +215,27 @@ static inline bool gwalk_quick_take(struct gwalk_quick *q, u64 entry)
 }
 
 /* After the last entry. True: `access` is allowed, needs no bit set, and goes to *gpa. */
-bool gwalk_quick_end(const struct gwalk_quick *q, u32 access, gpa_t *gpa);
+static inline bool gwalk_quick_end(const struct gwalk_quick *q, u32 access, gpa_t *gpa)
+{
+	const struct gwalk_ctx *ctx = q->ctx;
+	u64 offset = BIT64(q->shift) - 1;
+	u32 rights = (q->all & GWALK_ENTRY_W ? GWALK_P_WRITE : 0) |
+		     (q->all & GWALK_ENTRY_U ? GWALK_P_USER : 0) |
+		     (q->any & GWALK_ENTRY_NX ? 0 : GWALK_P_EXEC);
+
+	if ((q->entry & q->check) != (GWALK_ENTRY_P | GWALK_ENTRY_A))
+		return false;
+	/* Bit 7 of a 4 KiB entry is PAT's, of a 2 MiB entry it is bit 12. */
+	if (q->shift > KEEL_PAGE_SHIFT && (q->shift != 21 || q->entry & BITS64(20, 13)))
+		return false;
+	/* Protection keys are for data. */
+	if (access & GWALK_NO_RIGHTS || (ctx->pke && !(access & GWALK_FETCH)))
+		return false;
+	if (gwalk_rights_deny(ctx, rights, access) ||
+	    (access & GWALK_WRITE && !(q->entry & GWALK_ENTRY_D)))
+		return false;
+	*gpa = to_gpa((q->entry & GWALK_ENTRY_ADDR & ~offset) | (q->gva & offset));
+	return true;
+}
 
 #endif /* KEEL_PURE_GWALK_H */

@@ -289,14 +289,14 @@ static unsigned int high_attributes(const struct regs_segment *seg)
 	return (seg->avl & 1) | (seg->l & 1) << 1 | (seg->db & 1) << 2 | (seg->g & 1) << 3;
 }
 
-u16 regs_segment_to_vmcb(const struct regs_segment *seg)
+u16 regs_segment_pack(const struct regs_segment *seg)
 {
 	u16 present = (seg->present & 1) && !seg->unusable;
 
 	return low_attributes(seg) | present << 7 | high_attributes(seg) << 8;
 }
 
-void regs_segment_from_vmcb(struct regs_segment *seg, u16 attrib, enum regs_segment_id id)
+void regs_segment_unpack(struct regs_segment *seg, u16 attrib, enum regs_segment_id id)
 {
 	set_attributes(seg, attrib, attrib >> 8);
 	seg->unusable = !seg->present;

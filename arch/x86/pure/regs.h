@@ -205,11 +205,11 @@ enum regs_segment_id {
 
 /*
  * VMCB segment attributes (12 bits: type, S, DPL, P, AVL, L, D/B, G). An unusable segment is one
- * with P clear. regs_segment_from_vmcb() fills everything but base, limit and selector, and
+ * with P clear. regs_segment_unpack() fills everything but base, limit and selector, and
  * repairs what AMD hardware leaves undefined (TR's busy bit, D/B of an unusable SS).
  */
-u16 regs_segment_to_vmcb(const struct regs_segment *seg);
-void regs_segment_from_vmcb(struct regs_segment *seg, u16 attrib, enum regs_segment_id id);
+u16 regs_segment_pack(const struct regs_segment *seg);
+void regs_segment_unpack(struct regs_segment *seg, u16 attrib, enum regs_segment_id id);
 
 /* VMX access rights (17 bits: as a descriptor, and bit 16 for unusable). */
 u32 regs_segment_to_vmx(const struct regs_segment *seg);

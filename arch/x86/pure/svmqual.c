@@ -31,11 +31,6 @@ bool svmqual_cr(u64 info1, u8 *gpr)
 	return info1 & BIT64(63);
 }
 
-u8 svmqual_dr(u64 info1)
-{
-	return info1 & 0xf;
-}
-
 #define TASK_IRET	BIT64(36)
 #define TASK_JMP	BIT64(38)
 #define TASK_HAS_ERROR	BIT64(44)

@@ -21,7 +21,7 @@ static inline bool svmqual_io(u64 info1, struct svmqual_io *out)
 	out->in = info1 & BIT64(0);
 	out->string = info1 & BIT64(2);
 	out->rep = info1 & BIT64(3);
-	return out->size && !(out->size & (out->size - 1));
+	return (BIT64(1) | BIT64(2) | BIT64(4)) >> out->size & 1;
 }
 
 /* Access bits of a nested page fault. */
@@ -44,9 +44,6 @@ void svmqual_npf(u64 info1, struct svmqual_npf *out);
  * false: CLTS, LMSW or SMSW. Source: APM volume 2, "Decode Assists".
  */
 bool svmqual_cr(u64 info1, u8 *gpr);
-
-/* The general register of a MOV to or from a debug register, with decode assists. */
-u8 svmqual_dr(u64 info1);
 
 /* Causes in the order of the API's and of VT-x's task-switch reports. */
 enum svmqual_task_cause {

@@ -43,19 +43,17 @@ static void decode_cr(struct keel_vcpu *vcpu, const struct vmcb_control *control
 	bool mov = svmqual_cr(control->exit_info1, &exit->reg.gpr);
 
 	exit->reg.nr = code_of(control) & 0xf;
-	exit->reg.write = code_of(control) >= SVM_EXIT_CR_WRITE;
+	exit->reg.lmsw = false;
 	/* Without the general register's number, or for CLTS and LMSW, the instruction must be decoded. */
 	if (!(svm_hw.features & SVM_FEAT_DECODE) || !mov)
 		exit->insn_len = 0;
 }
 
-static void decode_dr(struct keel_vcpu *vcpu, const struct vmcb_control *control, struct keel_exit *exit)
+/* MOV or LMSW: the instruction tells. */
+static void decode_cr0_sel(struct keel_vcpu *vcpu, const struct vmcb_control *control, struct keel_exit *exit)
 {
-	exit->reg.nr = code_of(control) & 0xf;
-	exit->reg.write = code_of(control) >= SVM_EXIT_DR_WRITE;
-	exit->reg.gpr = svmqual_dr(control->exit_info1);
-	if (!(svm_hw.features & SVM_FEAT_DECODE))
-		exit->insn_len = 0;
+	exit->reg.nr = 0;
+	exit->insn_len = 0;
 }
 
 static void decode_exception(struct keel_vcpu *vcpu, const struct vmcb_control *control, struct keel_exit *exit)
@@ -111,7 +109,7 @@ static void decode_task(struct keel_vcpu *vcpu, const struct vmcb_control *contr
 	CR_ROW(base, 12, text), CR_ROW(base, 13, text), CR_ROW(base, 14, text), CR_ROW(base, 15, text)
 
 #define DR_ROW(base, n, text) \
-	[base + n] = { decode_dr, KEEL_EXIT_DR, SVM_ROW_INSN, 0, text " DR" #n }
+	[base + n] = { NULL, KEEL_EXIT_DR, 0, 0, text " DR" #n }
 #define DR_ROWS(base, text) \
 	DR_ROW(base, 0, text), DR_ROW(base, 1, text), DR_ROW(base, 2, text), DR_ROW(base, 3, text), \
 	DR_ROW(base, 4, text), DR_ROW(base, 5, text), DR_ROW(base, 6, text), DR_ROW(base, 7, text), \
@@ -150,7 +148,7 @@ static const struct svm_exit_row svm_exits[SVM_EXIT_LOW_NR] = {
 	ROW(SVM_EXIT_SMI, KEEL_EXIT_HOST_IRQ, 0, "SMI"),
 	ROW(SVM_EXIT_INIT, KEEL_EXIT_HOST_IRQ, 0, "INIT"),
 	ROW(SVM_EXIT_VINTR, KEEL_EXIT_IRQ_WINDOW, SVM_ROW_ODD, "VINTR"),
-	UNUSED_ROW(SVM_EXIT_CR0_SEL_WRITE, "CR0 selective write"),
+	FN_ROW(SVM_EXIT_CR0_SEL_WRITE, KEEL_EXIT_CR, 0, decode_cr0_sel, "CR0 selective write"),
 	UNUSED_ROW(SVM_EXIT_IDTR_READ, "SIDT"),
 	UNUSED_ROW(SVM_EXIT_GDTR_READ, "SGDT"),
 	UNUSED_ROW(SVM_EXIT_LDTR_READ, "SLDT"),
@@ -289,7 +287,6 @@ static __always_inline bool after_exit_io(struct keel_exit *exit, u64 info1)
 	exit->io.size = io.size;
 	exit->io.in = io.in;
 	exit->io.string = io.string;
-	exit->io.rep = io.rep;
 	return valid;
 }
 
@@ -301,13 +298,16 @@ enum keel_exit_kind svm_after_exit(struct keel_vcpu *vcpu)
 	struct vmcb_control *control = &vmcb->control;
 	u32 code = control->exit_code;
 	const struct svm_exit_row *row = row_of(code);
-	u8 kind = row->kind;
-	u8 flags = row->flags;
-	u64 len = 0;
+	u64 rip = vmcb->save.rip, len = 0;
+	u8 kind, flags;
 
+	/* Or the compiler makes three paths of row_of()'s three tables. */
+	OPTIMIZER_HIDE_VAR(row);
+	kind = row->kind;
+	flags = row->flags;
 	regs->gpr[KEEL_RAX] = vmcb->save.rax;
 	regs->gpr[KEEL_RSP] = vmcb->save.rsp;
-	regs->rip = vmcb->save.rip;
+	regs->rip = rip;
 	regs->rflags = vmcb->save.rflags;
 	regs->cr8 = control->int_ctl & SVM_INT_TPR;
 	regs->valid = KEEL_RG_GPR;
@@ -316,16 +316,17 @@ enum keel_exit_kind svm_after_exit(struct keel_vcpu *vcpu)
 				   EVENT_SHADOW_MOV_SS | EVENT_SHADOW_STI : 0;
 	control->clean = SVM_CLEAN_ALL;
 
-	if (flags & SVM_ROW_INSN && svm_hw.nrips)
-		len = control->next_rip - vmcb->save.rip;
 	if (flags & SVM_ROW_IO) {
-		len = control->exit_info2 - vmcb->save.rip;
+		len = control->exit_info2 - rip;
 		if (unlikely(!after_exit_io(&vcpu->arch.exit, control->exit_info1)))
 			kind = KEEL_EXIT_UNKNOWN;
+	} else if (flags & SVM_ROW_INSN) {
+		if (svm_hw.nrips)
+			len = control->next_rip - rip;
+		if (flags & SVM_ROW_MSR && control->exit_info1 & 1)
+			kind = KEEL_EXIT_WRMSR;
 	}
 	vcpu->arch.insn_len = len <= 15 ? len : 0;
-	if (flags & SVM_ROW_MSR && control->exit_info1 & 1)
-		kind = KEEL_EXIT_WRMSR;
 	svm->kind = kind;
 
 	if (unlikely((flags & SVM_ROW_ODD) | control->tlb_control | svm->step.iret | svm->step.trap ||

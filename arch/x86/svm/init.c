@@ -159,7 +159,6 @@ const struct keel_vendor_ops svm_ops = {
 	.vcpu_free = svm_vcpu_free,
 	.vcpu_reset = svm_vcpu_reset,
 	.vcpu_load = svm_vcpu_load,
-	.vcpu_put = svm_vcpu_put,
 	.enter = svm_enter,
 	.after_exit = svm_after_exit,
 	.decode = svm_decode,

@@ -33,7 +33,7 @@ static void load_segment(struct vmcb_save *save, struct keel_regs *regs, enum re
 	const struct vmcb_seg *from = save_seg(save, id);
 	struct regs_segment *to = &regs->seg[id];
 
-	regs_segment_from_vmcb(to, from->attr, id);
+	regs_segment_unpack(to, from->attr, id);
 	to->selector = from->selector;
 	to->limit = from->limit;
 	to->base = from->base;
@@ -67,7 +67,7 @@ static void commit_segments(struct vmcb_save *save, const struct keel_regs *regs
 
 		*save_seg(save, id) = (struct vmcb_seg){
 			.selector = from->selector,
-			.attr = regs_segment_to_vmcb(from),
+			.attr = regs_segment_pack(from),
 			.limit = from->limit,
 			.base = from->base,
 		};

@@ -120,7 +120,6 @@ int svm_vcpu_new(struct keel_vcpu *vcpu);
 void svm_vcpu_free(struct keel_vcpu *vcpu);
 void svm_vcpu_reset(struct keel_vcpu *vcpu);
 void svm_vcpu_load(struct keel_vcpu *vcpu, int cpu);
-void svm_vcpu_put(struct keel_vcpu *vcpu);
 void svm_controls_sync(struct keel_vcpu *vcpu);
 void svm_set_root(struct keel_vcpu *vcpu, u64 root_pa);
 void svm_tsc_set(struct keel_vcpu *vcpu, u64 offset, u64 ratio);

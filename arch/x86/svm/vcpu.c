@@ -6,9 +6,9 @@
  * root, TSC offset and pause filter. svm_controls_sync() is the only writer of intercepts, together
  * with svm_event_intercepts(), whose bits it leaves alone.
  *
- * CR0 and CR3 writes are not intercepted: the CPU itself refuses reserved bits and illegal combinations, and
- * nested paging leaves nothing to follow. CR4 is, because which of its bits a guest may set depends on the
- * CPUID it was given. #AC and #DB always are: their delivery can raise them again without end,
+ * CR3 writes are not intercepted: nested paging leaves nothing to follow. Of CR0 those that change more than
+ * TS and MP are: real CPUs refuse illegal combinations themselves, emulated ones have been seen to run on
+ * with them. CR4 is, because which of its bits a guest may set depends on the CPUID it was given. #AC and #DB always are: their delivery can raise them again without end,
  * and no interrupt would get through meanwhile. Debug registers exit until
  * core/debug.c has given them to the guest.
  *
@@ -28,7 +28,7 @@
 static atomic64_t last_id;
 
 static const u32 intercept3_base =
-	SVM_ICPT_INTR | SVM_ICPT_NMI | SVM_ICPT_SMI | SVM_ICPT_INIT | SVM_ICPT_RDPMC | SVM_ICPT_CPUID |
+	SVM_ICPT_INTR | SVM_ICPT_NMI | SVM_ICPT_SMI | SVM_ICPT_INIT | SVM_ICPT_CR0_SEL | SVM_ICPT_RDPMC | SVM_ICPT_CPUID |
 	SVM_ICPT_RSM | SVM_ICPT_INVD | SVM_ICPT_PAUSE | SVM_ICPT_HLT | SVM_ICPT_INVLPGA | SVM_ICPT_IOIO |
 	SVM_ICPT_MSR | SVM_ICPT_TASK_SWITCH | SVM_ICPT_SHUTDOWN;
 
@@ -178,6 +178,10 @@ void svm_tsc_ratio_load(struct svm_cpu *cpu, u64 ratio)
 	cpu->tsc_ratio = ratio;
 }
 
+/*
+ * Nothing has to be put: the host's VMLOAD state came back with the last exit, and nothing of the guest's but
+ * TSC_AUX is in the CPU.
+ */
 void svm_vcpu_load(struct keel_vcpu *vcpu, int nr)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -198,11 +202,6 @@ void svm_vcpu_load(struct keel_vcpu *vcpu, int nr)
 		indirect_branch_prediction_barrier();
 	}
 	svm_tsc_ratio_load(cpu, svm->tsc_ratio);
-}
-
-/* The host's VMLOAD state came back with the last exit; nothing of the guest's but TSC_AUX is in the CPU. */
-void svm_vcpu_put(struct keel_vcpu *vcpu)
-{
 }
 
 void svm_set_root(struct keel_vcpu *vcpu, u64 root_pa)

@@ -46,14 +46,14 @@ static void check_segment(struct fuzz_input *in)
 
 	memset(&seg, 0, sizeof(seg));
 	fuzz_bytes(in, &seg, sizeof(seg));
-	attrib = regs_segment_to_vmcb(&seg);
+	attrib = regs_segment_pack(&seg);
 	FUZZ_ASSERT(attrib < 0x1000 && (!(attrib & 0x80) || (seg.present & 1 && !seg.unusable)));
 	back = seg;
-	regs_segment_from_vmcb(&back, attrib, REGS_SEG_FS);
-	FUZZ_ASSERT(regs_segment_to_vmcb(&back) == attrib);
+	regs_segment_unpack(&back, attrib, REGS_SEG_FS);
+	FUZZ_ASSERT(regs_segment_pack(&back) == attrib);
 	FUZZ_ASSERT(regs_segment_to_vmx(&seg) < 0x20000 && !(regs_segment_to_vmx(&seg) & 0xf00));
 	regs_segment_from_vmx(&back, regs_segment_to_vmx(&seg));
-	FUZZ_ASSERT(regs_segment_to_vmcb(&back) == attrib);
+	FUZZ_ASSERT(regs_segment_pack(&back) == attrib);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -367,6 +367,7 @@ static void play_walk(struct memory *mem, const struct gwalk_ctx *c, u64 va, u32
 		MODEL_CHECK(w.error == want.error);
 	if (s != GWALK_DONE)
 		return;
+	play_quick(mem, c, va, access);
 	MODEL_CHECK(gpa_raw(w.out.gpa) == want.gpa);
 	MODEL_CHECK(w.out.rights == want.rights);
 	MODEL_CHECK(w.out.shift == want.shift);

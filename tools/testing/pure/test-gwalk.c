@@ -249,7 +249,7 @@ static void test_random(void)
 	CHECK(ends[GWALK_FAULT] > 3000);
 	CHECK(ends[GWALK_BAD_TABLE] > 300);
 	CHECK(ends[GWALK_NONCANONICAL] > 30);
-	CHECK(quick_hits > 500);
+	CHECK(quick_hits > 300);
 }
 
 int main(void)

@@ -356,10 +356,10 @@ static void test_segments(void)
 
 	for_each_row(row, rows) {
 		test_context("row %d", (int)(row - rows));
-		CHECK_EQ(regs_segment_to_vmcb(&row->seg), row->vmcb);
+		CHECK_EQ(regs_segment_pack(&row->seg), row->vmcb);
 		CHECK_EQ(regs_segment_to_vmx(&row->seg), row->vmx);
 		memset(&seg, 0, sizeof(seg));
-		regs_segment_from_vmcb(&seg, row->vmcb, REGS_SEG_CS);
+		regs_segment_unpack(&seg, row->vmcb, REGS_SEG_CS);
 		CHECK_MEM_EQ(&seg, &row->seg, sizeof(seg));
 		memset(&seg, 0, sizeof(seg));
 		regs_segment_from_vmx(&seg, row->vmx);
@@ -368,18 +368,18 @@ static void test_segments(void)
 	for (attrib = 0; attrib < 0x1000; attrib++) {
 		test_context("attrib %#x", attrib);
 		memset(&seg, 0xff, sizeof(seg));
-		regs_segment_from_vmcb(&seg, attrib, REGS_SEG_DS);
-		CHECK_EQ(regs_segment_to_vmcb(&seg), attrib);
+		regs_segment_unpack(&seg, attrib, REGS_SEG_DS);
+		CHECK_EQ(regs_segment_pack(&seg), attrib);
 		CHECK_EQ(seg.unusable, !(attrib & 0x80));
-		regs_segment_from_vmcb(&seg, attrib, REGS_SEG_TR);
+		regs_segment_unpack(&seg, attrib, REGS_SEG_TR);
 		CHECK_EQ(seg.type & 2, 2);
-		regs_segment_from_vmcb(&seg, attrib, REGS_SEG_SS);
+		regs_segment_unpack(&seg, attrib, REGS_SEG_SS);
 		CHECK_EQ(seg.db, attrib >> 10 & attrib >> 7 & 1);
 	}
 	test_context("%s", "");
 	/* User space may call a segment present and unusable at once: unusable wins. */
 	seg = (struct regs_segment){ .type = 3, .s = 1, .present = 1, .unusable = 1 };
-	CHECK_EQ(regs_segment_to_vmcb(&seg), 0x13);
+	CHECK_EQ(regs_segment_pack(&seg), 0x13);
 	CHECK_EQ(regs_segment_to_vmx(&seg), 0x10093);
 	regs_segment_from_vmx(&seg, 0x10093);
 	CHECK(!seg.present && seg.unusable);

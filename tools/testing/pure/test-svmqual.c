@@ -77,8 +77,6 @@ static void test_registers(void)
 	test_context("lmsw");
 	CHECK(!svmqual_cr(0x3, &gpr));
 	test_context("mov dr7, r9");
-	CHECK_EQ(svmqual_dr(0x9), 9);
-	CHECK_EQ(svmqual_dr(0x19), 9);
 }
 
 static const struct {

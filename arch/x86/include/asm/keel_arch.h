@@ -89,6 +89,8 @@ struct keel_fpu {
 	struct fpu_guest guest;		/* V: the host core's container for guest state */
 	u64 xcr0;			/* V */
 	u32 pkru;			/* V */
+	u32 host_pkru;			/* V: what keel_fpu_leave() puts back */
+	bool xcr0_in;			/* V: XCR0 is the guest's now */
 };
 
 /* Owner: core/cpuid.c. All V. */

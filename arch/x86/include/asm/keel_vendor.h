@@ -42,7 +42,7 @@ struct keel_vendor_ops {
 	void (*vcpu_reset)(struct keel_vcpu *vcpu);
 
 	void (*vcpu_load)(struct keel_vcpu *vcpu, int cpu);	/* [P] */
-	void (*vcpu_put)(struct keel_vcpu *vcpu);		/* [P] */
+	void (*vcpu_put)(struct keel_vcpu *vcpu);		/* [P], may be NULL */
 
 	/* Run the guest until it exits; host state is whole again on return. [I] */
 	void (*enter)(struct keel_vcpu *vcpu);

@@ -168,10 +168,11 @@ TEST(paging_without_protection)
 	struct vcpu *v = EXC_VCPU(bad_cr0);
 
 	ASSERT_EQ(0, xioctl(v->fd, KVM_RUN, 0));
-	if (v->run->exit_reason == KVM_EXIT_IO)
+	if (v->run->exit_reason == KVM_EXIT_IO) {
 		EXPECT_EQ(13, report(v)->vector);
-	else
+	} else {
 		EXPECT_EQ(KVM_EXIT_FAIL_ENTRY, v->run->exit_reason);
+	}
 }
 
 GUEST(page_faults, 64,
