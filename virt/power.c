@@ -16,7 +16,7 @@
 #include <linux/reboot.h>
 #include <linux/syscore_ops.h>
 
-/* The host lock, outermost of all; also excludes CPU hotplug while users changes. */
+/* The host lock; taken within cpus_read_lock(), so that no CPU comes or goes while users changes. */
 static DEFINE_MUTEX(host_lock);
 static unsigned int users;		/* host_lock; read with IRQs off by the hotplug callbacks */
 static DEFINE_PER_CPU(bool, cpu_is_on);

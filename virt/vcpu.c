@@ -217,11 +217,6 @@ static const struct file_operations vcpu_fops = {
 	.llseek = noop_llseek,
 };
 
-struct keel_vcpu *keel_vcpu_of(struct file *file)
-{
-	return file->f_op == &vcpu_fops ? file->private_data : NULL;
-}
-
 long keel_vcpu_create_fd(struct keel_vm *vm, unsigned long id)
 {
 	char name[24];

@@ -2,7 +2,7 @@
 /*
  * The life of a VM: creation, references, its fd, destruction.
  *
- * Owns: struct keel_vm itself and the list of VMs. Does not own: what its sub-structs' files own.
+ * Owns: struct keel_vm itself. Does not own: what its sub-structs' files own.
  * Contexts: task; keel_vm_put() may sleep, and destroys in whoever drops the last reference.
  *
  * Destruction runs in the reverse order of creation and accepts a half-built VM: each step undoes
@@ -80,14 +80,6 @@ void keel_vm_put(struct keel_vm *vm)
 		vm_destroy(vm);
 }
 
-void keel_vm_poison(struct keel_vm *vm, const char *reason)
-{
-	if (cmpxchg(&vm->poison, NULL, reason))
-		return;
-	pr_info_ratelimited("VM of mm owner %s stopped: %s\n", current->comm, reason);
-	keel_vm_request_all(vm, KEEL_REQ_POISON);
-}
-
 static int vm_release(struct inode *inode, struct file *file)
 {
 	keel_vm_put(file->private_data);
@@ -101,11 +93,6 @@ static const struct file_operations vm_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 	.llseek = noop_llseek,
 };
-
-struct keel_vm *keel_vm_of(struct file *file)
-{
-	return file->f_op == &vm_fops ? file->private_data : NULL;
-}
 
 long keel_vm_create_fd(unsigned long type)
 {

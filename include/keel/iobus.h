@@ -8,7 +8,6 @@
 
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
-#include <linux/rcupdate.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 

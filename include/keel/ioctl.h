@@ -10,7 +10,6 @@
 #include <linux/types.h>
 
 struct file;
-struct file;
 struct keel_vm;
 struct keel_vcpu;
 

@@ -21,7 +21,6 @@ struct keel_vm;
 struct kvm_userspace_memory_region;
 struct kvm_userspace_memory_region2;
 struct kvm_dirty_log;
-struct kvm_clear_dirty_log;
 
 #define KEEL_MAX_SLOTS 32764
 

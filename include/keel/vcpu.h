@@ -11,16 +11,12 @@
 #include <pure/types.h>
 
 struct keel_vm;
-struct file;
 
 /* Where the vCPU is, for whoever wants its attention (virt/vcpu.c, "kick"). */
 enum keel_vcpu_mode { KEEL_OUTSIDE, KEEL_IN_GUEST };
 
 /* Bits of vcpu->requests: work to do before the next guest entry. */
 #define KEEL_REQ_TLB_FLUSH	BIT(0)	/* drop this vCPU's guest translations */
-#define KEEL_REQ_ROOT		BIT(1)	/* the nested table's root changed */
-#define KEEL_REQ_KICK		BIT(2)	/* leave the guest; nothing else */
-#define KEEL_REQ_POISON		BIT(3)	/* vm->poison was set */
 
 /* Legend: I immutable after creation; A atomic; V vcpu->mutex; P the thread that has it loaded, preemption off; U shared with user space. */
 struct keel_vcpu {
@@ -38,13 +34,6 @@ struct keel_vcpu {
 	bool sigset_active;			/* V */
 	sigset_t sigset;			/* V: KVM_SET_SIGNAL_MASK */
 
-	struct keel_vcpu_stats {
-		u64 exits;			/* V: to the kernel */
-		u64 user_exits;			/* V */
-		u64 faults;			/* V: nested page faults */
-		u64 emulated;			/* V: instructions */
-	} stats;				/* V */
-
 	struct keel_vcpu_arch arch;		/* V: arch/x86/core */
 };
 
@@ -53,8 +42,6 @@ long keel_vcpu_create_fd(struct keel_vm *vm, unsigned long id);
 
 /* Free every vCPU of a VM that nobody refers to any more. */
 void keel_vcpus_free(struct keel_vm *vm);
-
-struct keel_vcpu *keel_vcpu_of(struct file *file);
 
 /* Load on, or put from, the current CPU; preemption may move it in between. Context: task, vcpu->mutex held. */
 void keel_vcpu_load(struct keel_vcpu *vcpu);

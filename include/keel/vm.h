@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A virtual machine. References: the VM fd holds one, each vCPU fd and each running page-table
- * notifier handler does not outlive them; the last keel_vm_put() destroys.
+ * A virtual machine. Its fd and each of its vCPUs' fds hold a reference; the last keel_vm_put()
+ * destroys it.
  */
 #ifndef KEEL_VM_H
 #define KEEL_VM_H
@@ -12,7 +12,6 @@
 #include <linux/refcount.h>
 #include <linux/xarray.h>
 
-struct file;
 struct mm_struct;
 
 #define KEEL_MAX_VCPUS 1024
@@ -31,7 +30,6 @@ struct keel_vm {
 	unsigned int nr_vcpus;		/* L */
 	unsigned int max_vcpu_id;	/* L: KVM_CAP_MAX_VCPU_ID was set to it; 0: it was not */
 	void *coalesced_ring;		/* A, U: page 2 of every vCPU's mapping, or NULL */
-	const char *poison;		/* A: why no vCPU may run any more, or NULL; set once */
 
 	struct keel_slots slots;	/* O: virt/slots.c */
 	spinlock_t mmu_lock;		/* I: the nested tables, slots.generation */
@@ -48,14 +46,5 @@ void keel_vm_put(struct keel_vm *vm);
 
 /* KVM_CREATE_VM: a VM and its fd. Context: task. */
 long keel_vm_create_fd(unsigned long type);
-
-/* The VM or vCPU behind a file, or NULL when it is another kind of file. */
-struct keel_vm *keel_vm_of(struct file *file);
-
-/*
- * Refuse to run this VM from now on, for @reason (a literal): a state that only a defect or a hostile
- * guest can reach. The first reason wins. Context: any.
- */
-void keel_vm_poison(struct keel_vm *vm, const char *reason);
 
 #endif /* KEEL_VM_H */

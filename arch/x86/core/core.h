@@ -210,7 +210,6 @@ extern struct cpuid_table keel_cpuid_supported;
 extern struct cpuid_derived keel_cpuid_host;	/* of all that is supported */
 
 int keel_cpuid_module_init(void);
-void keel_cpuid_module_exit(void);
 void keel_cpuid_reset(struct keel_vcpu *vcpu);
 void keel_cpuid_free(struct keel_vcpu *vcpu);
 void keel_cpuid_refresh(struct keel_vcpu *vcpu);	/* CR4, XCR0 or APIC_BASE changed */

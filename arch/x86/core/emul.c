@@ -59,39 +59,45 @@ static bool walk_quick(struct keel_gpa_series *series, const struct gwalk_ctx *c
 	return gwalk_quick_end(&q, access, gpa);
 }
 
-static enum gwalk_status walk_full(struct keel_gpa_series *series, struct gwalk *w)
+/* 0 and *gpa; or -EFAULT with *error for #PF, -EINVAL without. Its frame is cleared, so it is kept apart. */
+static noinline_for_stack int walk_full(struct keel_gpa_series *series, const struct gwalk_ctx *ctx, gva_t gva,
+					u32 access, gpa_t *gpa, u32 *error)
 {
 	enum gwalk_status status;
+	struct gwalk w;
 
-	while ((status = gwalk_step(w)) <= GWALK_SETBITS) {
+	gwalk_start(&w, ctx, gva, access);
+	while ((status = gwalk_step(&w)) <= GWALK_SETBITS) {
 		u64 value = 0;
 
 		if (status == GWALK_READ) {
-			if (keel_gpa_series_read(series, w->req.gpa, &value, w->req.size))
-				gwalk_refuse(w);
+			if (keel_gpa_series_read(series, w.req.gpa, &value, w.req.size))
+				gwalk_refuse(&w);
 			else
-				gwalk_read_done(w, value);
+				gwalk_read_done(&w, value);
 		} else {
-			u64 old = w->req.old;
-			int ret = keel_gpa_series_cmpxchg(series, w->req.gpa, &old, w->req.new, w->req.size);
+			u64 old = w.req.old;
+			int ret = keel_gpa_series_cmpxchg(series, w.req.gpa, &old, w.req.new, w.req.size);
 
 			if (ret < 0)
-				gwalk_refuse(w);
+				gwalk_refuse(&w);
 			else
-				gwalk_set_done(w, ret == 0);
+				gwalk_set_done(&w, ret == 0);
 		}
 	}
-	return status;
+	*error = w.error;
+	*gpa = w.out.gpa;
+	if (status == GWALK_DONE)
+		return 0;
+	return status == GWALK_FAULT ? -EFAULT : -EINVAL;
 }
 
-/* 0 and *gpa; or -EFAULT with *error for #PF, -EINVAL without. */
+/* As walk_full(). */
 static int walk(struct keel_vcpu *vcpu, struct keel_gpa_series *series, gva_t gva, u32 access, gpa_t *gpa,
 		u32 *error)
 {
 	const struct keel_regs *regs = &vcpu->arch.regs;
 	struct gwalk_ctx ctx;
-	enum gwalk_status status;
-	struct gwalk w;
 
 	ctx.pse36 = true;
 	ctx.gbpages = cpuid_has(&vcpu->arch.cpuid.derived, CPUID_F_GBPAGES);
@@ -101,13 +107,7 @@ static int walk(struct keel_vcpu *vcpu, struct keel_gpa_series *series, gva_t gv
 		      vcpu->arch.fpu.pkru, vcpu->arch.cpuid.derived.maxphyaddr);
 	if (likely(walk_quick(series, &ctx, gva, access, gpa)))
 		return 0;
-	gwalk_start(&w, &ctx, gva, access);
-	status = walk_full(series, &w);
-	*error = w.error;
-	*gpa = w.out.gpa;
-	if (status == GWALK_DONE)
-		return 0;
-	return status == GWALK_FAULT ? -EFAULT : -EINVAL;
+	return walk_full(series, &ctx, gva, access, gpa, error);
 }
 
 int keel_walk(struct keel_vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, u32 *error)
@@ -441,7 +441,6 @@ static int emul_finish(struct keel_vcpu *vcpu, struct keel_emul *m)
 	case EMU_DONE:
 		emul_commit(vcpu, m);
 		vcpu->arch.events.shadow = 0;
-		vcpu->stats.emulated++;
 		if (trap)
 			keel_exception_payload(vcpu, EVENT_DB, false, 0, REGS_DR6_BS);
 		return KEEL_RESUME;

@@ -8,6 +8,7 @@
  */
 #include "core.h"
 #include "tdp.h"
+#include <linux/ratelimit.h>
 #include <linux/uaccess.h>
 
 /* Hypercalls of the KVM paravirtual interface; none is offered. */
@@ -170,7 +171,6 @@ static int exit_fault(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	gpa_t gpa = exit->fault.gpa;
 	long ret = keel_tdp_fault(vcpu, gpa, exit->fault.access);
 
-	vcpu->stats.faults++;
 	if (likely(ret == KEEL_TDP_MAPPED))
 		return KEEL_RESUME;
 	if (ret < 0)
@@ -194,7 +194,7 @@ static int exit_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return KEEL_RESUME;
 }
 
-static int exit_io(struct keel_vcpu *vcpu, struct keel_exit *exit)
+static __always_inline int exit_io(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	u32 value;
 
@@ -315,7 +315,10 @@ static int exit_mwait(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 static int exit_bad_entry(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	keel_vendor->dump(vcpu);
+	static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL, 2);
+
+	if (__ratelimit(&limit))
+		keel_vendor->dump(vcpu);
 	return keel_uexit_fail_entry(vcpu, exit->hw_reason);
 }
 
@@ -400,23 +403,30 @@ static int exit_decode_insn(struct keel_vcpu *vcpu, const struct exit_row *row, 
 	(BIT(KEEL_EXIT_IO) | BIT(KEEL_EXIT_CPUID) | BIT(KEEL_EXIT_RDMSR) | BIT(KEEL_EXIT_WRMSR) |	\
 	 BIT(KEEL_EXIT_HLT) | BIT(KEEL_EXIT_HYPERCALL) | BIT(KEEL_EXIT_PAUSE) | BIT(KEEL_EXIT_HOST_IRQ))
 
-int keel_exit_handle(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
+static int exit_by_row(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	struct keel_exit *exit = &vcpu->arch.exit;
-	const struct exit_row *row = &keel_exits[kind];
+	const struct exit_row *row = &keel_exits[exit->kind];
 	int next;
 
-	exit->kind = kind;
-	exit->insn_len = vcpu->arch.insn_len;
-	if (!(WHOLE_KINDS & BIT(kind)))
+	if (!(WHOLE_KINDS & BIT(exit->kind)))
 		static_call(keel_decode)(vcpu, exit);
 	if (row->key[0] && !exit->insn_len) {
 		next = exit_decode_insn(vcpu, row, exit);
 		if (next != KEEL_SKIP)
 			return next;
 	}
-	/* The hottest without an indirect call. */
-	next = likely(kind == KEEL_EXIT_IO) ? exit_io(vcpu, exit) : row->fn(vcpu, exit);
+	return row->fn(vcpu, exit);
+}
+
+int keel_exit_handle(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
+{
+	struct keel_exit *exit = &vcpu->arch.exit;
+	int next;
+
+	exit->kind = kind;
+	exit->insn_len = vcpu->arch.insn_len;
+	/* The hottest exit to user space goes without the table: no indirect call. */
+	next = kind == KEEL_EXIT_IO ? exit_io(vcpu, exit) : exit_by_row(vcpu, exit);
 	if (next == KEEL_SKIP || next == KEEL_SKIP_USER) {
 		keel_skip(vcpu, exit->insn_len);
 		next = next == KEEL_SKIP ? KEEL_RESUME : KEEL_USER;

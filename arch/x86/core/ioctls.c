@@ -33,7 +33,7 @@ static long set_identity_map_addr(struct keel_call *call)
 
 static long set_nr_mmu_pages(struct keel_call *call)
 {
-	if (call->value < MIN_MMU_PAGES)
+	if (call->value < MIN_MMU_PAGES || call->value > INT_MAX)
 		return -EINVAL;
 	call->vm->arch.nr_mmu_pages = call->value;
 	return 0;

@@ -12,7 +12,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#define MAX_MSR_ENTRIES 256	/* of one KVM_GET/SET_MSRS */
+#define MAX_MSR_ENTRIES 256	/* one KVM_GET/SET_MSRS takes fewer */
 
 static bool ignore_msrs;
 module_param(ignore_msrs, bool, 0644);

@@ -31,21 +31,12 @@ void keel_skip_odd(struct keel_vcpu *vcpu)
 		keel_exception_payload(vcpu, EVENT_DB, false, 0, REGS_DR6_BS);
 }
 
-/* Take and serve all requests: KEEL_RESUME, or -EIO when the VM was stopped for good. */
-static int serve_requests(struct keel_vcpu *vcpu)
+static void serve_requests(struct keel_vcpu *vcpu)
 {
-	unsigned long requests;
-
 	if (likely(!READ_ONCE(vcpu->requests)))
-		return KEEL_RESUME;
-	requests = xchg(&vcpu->requests, 0);
-	if (requests & KEEL_REQ_POISON) {
-		set_bit(__ffs(KEEL_REQ_POISON), &vcpu->requests);
-		return -EIO;
-	}
-	if (requests & KEEL_REQ_TLB_FLUSH)
+		return;
+	if (xchg(&vcpu->requests, 0) & KEEL_REQ_TLB_FLUSH)
 		keel_vendor->flush(vcpu, KEEL_FLUSH_NESTED);
-	return KEEL_RESUME;
 }
 
 /* Finish the exit with IRQs off, if it is of the cheap kind: true when the guest may go on. */
@@ -69,7 +60,6 @@ static enum keel_exit_kind guest_run(struct keel_vcpu *vcpu)
 		static_call(keel_enter)(vcpu);
 		keel_host_guest_exit();
 		kind = static_call(keel_after_exit)(vcpu);
-		vcpu->stats.exits++;
 		if (unlikely(arch->inflight | arch->vectoring.kind)) {
 			keel_events_settle(vcpu);
 			break;
@@ -130,9 +120,7 @@ static int run_loop(struct keel_vcpu *vcpu)
 	int next;
 
 	for (;;) {
-		next = serve_requests(vcpu);
-		if (next != KEEL_RESUME)
-			return next;
+		serve_requests(vcpu);
 		/* Does user space wait for the moment to inject an interrupt? */
 		window = READ_ONCE(vcpu->run->request_interrupt_window);
 		if (unlikely(window) && keel_interrupt_ready(vcpu))
@@ -175,8 +163,6 @@ static int run_in(struct keel_vcpu *vcpu)
 		if (err)
 			return err;
 	}
-	if (READ_ONCE(vcpu->vm->poison))
-		return -EIO;
 	if (unlikely(cr8 != vcpu->arch.regs.cr8)) {
 		keel_regs_need(vcpu, KEEL_RG_CR);
 		if (regs_check_cr8(cr8) != REGS_OK)
@@ -218,7 +204,6 @@ long keel_arch_run(struct keel_vcpu *vcpu)
 	next = run_in(vcpu);
 	if (!next)
 		next = run_guest(vcpu);
-	vcpu->stats.user_exits++;
 	run_out(vcpu);
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &old, NULL);

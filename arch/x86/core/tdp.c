@@ -81,11 +81,6 @@ u64 keel_tdp_root(const struct keel_vm *vm)
 	return radix_root_pa(&vm->arch.tdp.tree);
 }
 
-unsigned int keel_tdp_levels(const struct keel_vm *vm)
-{
-	return vm->arch.tdp.tree.levels;
-}
-
 void keel_tdp_settle(struct keel_vm *vm, struct radix_gather *g)
 {
 	lockdep_assert_held(&vm->mmu_lock);

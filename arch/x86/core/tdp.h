@@ -28,9 +28,6 @@ void keel_tdp_free(struct keel_vm *vm);
 /* Host-physical address of the root table, as nCR3 or EPTP take it. Constant. Context: any. */
 u64 keel_tdp_root(const struct keel_vm *vm);
 
-/* Levels of the table, 4 or 5. Constant. */
-unsigned int keel_tdp_levels(const struct keel_vm *vm);
-
 /*
  * Handle the guest's access KEEL_ACCESS_* to @gpa, which the nested table refused.
  * Context: the vCPU's thread, vcpu->mutex held, IRQs and preemption on; may sleep.

@@ -4,7 +4,7 @@
  * exit cut short, and the windows at which an interrupt or NMI could be taken.
  *
  * Owns svm_vcpu.event_inj, .windows, .nmi_masked, .step and .step_tf, and of the VMCB: EVENTINJ, V_IRQ, the intercepts of
- * IRET, virtual interrupts and #DB. Does not own priority and merging (pure/event.c).
+ * IRET and virtual interrupts. Does not own priority and merging (pure/event.c).
  *
  * AMD-V has no NMI mask of its own here, so the IRET that ends an NMI handler is intercepted while
  * NMIs are masked. The exit comes before the IRET has run; NMIs are unmasked at the first exit that

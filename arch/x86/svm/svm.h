@@ -154,7 +154,7 @@ void svm_inject(struct keel_vcpu *vcpu, const struct event_decision *ev);
 void svm_cancel(struct keel_vcpu *vcpu);
 void svm_window(struct keel_vcpu *vcpu, u32 windows);
 
-/* Write the intercepts that follow the event state: IRET, VINTR and #DB are decided here. [P] */
+/* Write the intercepts that follow the event state: IRET and VINTR are decided here. [P] */
 void svm_event_intercepts(struct keel_vcpu *vcpu);
 
 /* After an exit: hand back an event whose delivery was cut. @failed: VMRUN refused, nothing was delivered. [I] */

@@ -77,7 +77,7 @@ struct keel_vendor_ops {
 	void (*flush)(struct keel_vcpu *vcpu, enum keel_flush scope);	/* [P] */
 	void (*tsc_set)(struct keel_vcpu *vcpu, u64 offset, u64 ratio);	/* [P] */
 
-	/* Log the control block of a vCPU whose entry failed, once per VM. [P] */
+	/* Log the control block of a vCPU whose entry failed, the caller limits the rate. [P] */
 	void (*dump)(struct keel_vcpu *vcpu);
 };
 
