@@ -81,7 +81,6 @@ static void svm_hw_teardown(void)
 	}
 	if (iopm)
 		__free_pages(iopm, SVM_IOPM_ORDER);
-	iopm = NULL;
 }
 
 static int svm_hw_setup(void)
