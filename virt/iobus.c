@@ -13,9 +13,13 @@
  * A change publishes a new array and waits for no grace period. A writer that still found a
  * removed listener is stopped by `gone`: delivery happens under the listener's lock, and removal
  * takes that lock once. So after removal no event comes, and the late write goes where it
- * would have gone without the listener.
+ * would have gone without the listener. Between a guest exit and the next entry, with IRQs off,
+ * delivery takes no lock. Those writers are vCPUs in mode KEEL_IN_GUEST: removal calls them all to
+ * attention after it has published, by the kick protocol (vcpu.c), which returns when each has
+ * left that mode or will read the new array.
  */
 #include <keel/iobus.h>
+#include <keel/vcpu.h>
 #include <keel/vm.h>
 #include <linux/eventfd.h>
 #include <linux/overflow.h>
@@ -79,17 +83,13 @@ static __always_inline struct keel_listener *find(const struct keel_iobus_set *s
 	return NULL;
 }
 
-static __always_inline bool deliver(const struct keel_iobus_set *set, u64 addr, unsigned int bytes,
-				    u64 value)
+static bool deliver(struct keel_listener *listener)
 {
-	struct keel_listener *listener = set ? find(set, addr, bytes, value) : NULL;
 	bool taken;
 
-	if (!listener)
-		return false;
 	spin_lock(&listener->lock);
 	taken = !listener->gone;
-	if (likely(taken))
+	if (taken)
 		eventfd_signal(listener->event, 1);
 	spin_unlock(&listener->lock);
 	return taken;
@@ -97,20 +97,32 @@ static __always_inline bool deliver(const struct keel_iobus_set *set, u64 addr, 
 
 bool keel_iobus_write(struct keel_vm *vm, enum keel_bus bus, u64 addr, unsigned int bytes, u64 value)
 {
+	struct keel_listener *listener = NULL;
+	const struct keel_iobus_set *set;
 	bool taken;
 
 	rcu_read_lock();
-	taken = deliver(rcu_dereference(vm->iobus.set[bus]), addr, bytes, value);
+	set = rcu_dereference(vm->iobus.set[bus]);
+	if (set)
+		listener = find(set, addr, bytes, value);
+	taken = listener && deliver(listener);
 	rcu_read_unlock();
 	return taken;
 }
 
-/* IRQs off are a reader's section of RCU. With PREEMPT_RT both locks of a delivery may sleep. */
+/* IRQs off are a reader's section of RCU. With PREEMPT_RT the eventfd's own lock may sleep. */
 bool keel_iobus_write_fast(struct keel_vm *vm, enum keel_bus bus, u64 addr, unsigned int bytes, u64 value)
 {
-	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+	const struct keel_iobus_set *set = rcu_dereference_sched(vm->iobus.set[bus]);
+	struct keel_listener *listener;
+
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || !set)
 		return false;
-	return deliver(rcu_dereference_sched(vm->iobus.set[bus]), addr, bytes, value);
+	listener = find(set, addr, bytes, value);
+	if (!listener)
+		return false;
+	eventfd_signal(listener->event, 1);
+	return true;
 }
 
 /* Would some write have to go to both? */
@@ -197,9 +209,10 @@ static void listener_end(struct keel_listener *listener)
 	eventfd_ctx_put(listener->event);
 }
 
-static int del_locked(struct keel_iobus *iobus, enum keel_bus bus, const struct keel_iobus_key *key,
+static int del_locked(struct keel_vm *vm, enum keel_bus bus, const struct keel_iobus_key *key,
 		      const struct eventfd_ctx *event)
 {
+	struct keel_iobus *iobus = &vm->iobus;
 	struct keel_iobus_set *was, *set = NULL;
 	struct keel_listener *listener;
 	unsigned int at;
@@ -220,6 +233,7 @@ static int del_locked(struct keel_iobus *iobus, enum keel_bus bus, const struct 
 		       flex_array_size(set, entry, set->nr - at));
 	}
 	set_publish(iobus, bus, was, set);
+	keel_vm_request_all(vm, KEEL_REQ_KICK);
 	listener_end(listener);
 	kfree_rcu(listener, rcu);
 	return 0;
@@ -231,7 +245,7 @@ int keel_iobus_del(struct keel_vm *vm, enum keel_bus bus, const struct keel_iobu
 	int ret;
 
 	mutex_lock(&vm->iobus.lock);
-	ret = del_locked(&vm->iobus, bus, key, event);
+	ret = del_locked(vm, bus, key, event);
 	mutex_unlock(&vm->iobus.lock);
 	return ret;
 }

@@ -30,7 +30,7 @@ struct keel_iobus_key {
 struct keel_listener {
 	struct keel_iobus_key key;	/* I */
 	struct eventfd_ctx *event;	/* I: a reference, until `gone` */
-	spinlock_t lock;		/* I: held while a write is delivered */
+	spinlock_t lock;		/* I: held while a write is delivered, but with IRQs off (virt/iobus.c) */
 	bool gone;			/* K: removed, nothing is delivered any more */
 	struct rcu_head rcu;
 };
@@ -71,7 +71,10 @@ static inline bool keel_iobus_any(const struct keel_iobus *iobus, enum keel_bus 
  */
 bool keel_iobus_write(struct keel_vm *vm, enum keel_bus bus, u64 addr, unsigned int bytes, u64 value);
 
-/* The same, only with IRQs off; it may decline what keel_iobus_write() takes. Context: IRQs off. */
+/*
+ * The same between exit and entry; it may decline what keel_iobus_write() takes.
+ * Context: a vCPU's thread in mode KEEL_IN_GUEST, IRQs off.
+ */
 bool keel_iobus_write_fast(struct keel_vm *vm, enum keel_bus bus, u64 addr, unsigned int bytes, u64 value);
 
 /*

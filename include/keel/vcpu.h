@@ -17,6 +17,7 @@ enum keel_vcpu_mode { KEEL_OUTSIDE, KEEL_IN_GUEST };
 
 /* Bits of vcpu->requests: work to do before the next guest entry. */
 #define KEEL_REQ_TLB_FLUSH	BIT(0)	/* drop this vCPU's guest translations */
+#define KEEL_REQ_KICK		BIT(1)	/* leave the guest; nothing else */
 
 /* Legend: I immutable after creation; A atomic; V vcpu->mutex; P the thread that has it loaded, preemption off; U shared with user space. */
 struct keel_vcpu {

@@ -93,7 +93,7 @@ static inline void keel_skip(struct keel_vcpu *vcpu, unsigned int len)
 		keel_skip_odd(vcpu);
 }
 
-/* The exits keel_exit_fast() may finish; for OUT there is keel_exit_fast_out(). */
+/* The exits keel_exit_fast() may finish; for OUT see fast_out() in run.c. */
 #define KEEL_FAST_KINDS										\
 	(BIT(KEEL_EXIT_FAULT) | BIT(KEEL_EXIT_CPUID) | BIT(KEEL_EXIT_RDMSR) | BIT(KEEL_EXIT_WRMSR) |	\
 	 BIT(KEEL_EXIT_HYPERCALL) | BIT(KEEL_EXIT_PAUSE) | BIT(KEEL_EXIT_WBINVD) |	\
@@ -107,8 +107,11 @@ int keel_exit_handle(struct keel_vcpu *vcpu, enum keel_exit_kind kind);
 /* Finish the exit, one of KEEL_FAST_KINDS, with IRQs off: true when the guest may go on. [I] */
 bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind);
 
-/* The same for KEEL_EXIT_IO, when somebody listens to ports. [I] */
-bool keel_exit_fast_out(struct keel_vcpu *vcpu);
+/* What OUT of @size bytes writes. */
+static inline u32 keel_out_value(const struct keel_vcpu *vcpu, unsigned int size)
+{
+	return vcpu->arch.regs.gpr[KEEL_RAX] & (~0U >> (32 - 8 * size));
+}
 
 /* --- uexit.c: the only writer of kvm_run's exit part ---------------------------------------------- */
 

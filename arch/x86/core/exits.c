@@ -70,24 +70,6 @@ static void do_hypercall(struct keel_vcpu *vcpu)
 	keel_regs_dirty(vcpu, KEEL_RG_GPR);
 }
 
-/* What OUT writes. */
-static u32 io_value(const struct keel_vcpu *vcpu, unsigned int size)
-{
-	return vcpu->arch.regs.gpr[KEEL_RAX] & (~0U >> (32 - 8 * size));
-}
-
-bool keel_exit_fast_out(struct keel_vcpu *vcpu)
-{
-	const struct keel_exit *exit = &vcpu->arch.exit;
-	unsigned int size = exit->io.size;
-
-	if (exit->io.in | exit->io.string | !vcpu->arch.insn_len || vcpu->arch.regs.rflags & X86_RFLAGS_TF ||
-	    !keel_iobus_write_fast(vcpu->vm, KEEL_BUS_PIO, exit->io.port, size, io_value(vcpu, size)))
-		return false;
-	keel_skip(vcpu, vcpu->arch.insn_len);
-	return true;
-}
-
 /* A write that only the dirty log has to see. */
 static bool fast_fault(struct keel_vcpu *vcpu)
 {
@@ -202,7 +184,7 @@ static __always_inline int exit_io(struct keel_vcpu *vcpu, struct keel_exit *exi
 		return keel_emul_start(vcpu, NULL, true);
 	if (exit->io.in)
 		return keel_uexit_in(vcpu, exit->io.port, exit->io.size, exit->insn_len);
-	value = io_value(vcpu, exit->io.size);
+	value = keel_out_value(vcpu, exit->io.size);
 	if (keel_iobus_any(&vcpu->vm->iobus, KEEL_BUS_PIO) &&
 	    keel_iobus_write(vcpu->vm, KEEL_BUS_PIO, exit->io.port, exit->io.size, value))
 		return KEEL_SKIP;

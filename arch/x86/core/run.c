@@ -39,11 +39,24 @@ static void serve_requests(struct keel_vcpu *vcpu)
 		keel_vendor->flush(vcpu, KEEL_FLUSH_NESTED);
 }
 
+/* OUT to a listener in the kernel. */
+static __always_inline bool fast_out(struct keel_vcpu *vcpu)
+{
+	const struct keel_exit *exit = &vcpu->arch.exit;
+	unsigned int len = vcpu->arch.insn_len, size = exit->io.size;
+
+	if (exit->io.in || exit->io.string || !len || vcpu->arch.regs.rflags & X86_RFLAGS_TF ||
+	    !keel_iobus_write_fast(vcpu->vm, KEEL_BUS_PIO, exit->io.port, size, keel_out_value(vcpu, size)))
+		return false;
+	keel_skip(vcpu, len);
+	return true;
+}
+
 /* Finish the exit with IRQs off, if it is of the cheap kind: true when the guest may go on. */
 static __always_inline bool exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 {
 	if (kind == KEEL_EXIT_IO)
-		return keel_iobus_any(&vcpu->vm->iobus, KEEL_BUS_PIO) && keel_exit_fast_out(vcpu);
+		return keel_iobus_any(&vcpu->vm->iobus, KEEL_BUS_PIO) && fast_out(vcpu);
 	return KEEL_FAST_KINDS & BIT(kind) && keel_exit_fast(vcpu, kind);
 }
 
@@ -80,7 +93,6 @@ static enum keel_exit_kind guest_run(struct keel_vcpu *vcpu)
  */
 static enum keel_exit_kind guest_visit(struct keel_vcpu *vcpu, enum keel_exit_kind kind, int *next)
 {
-
 	preempt_disable();
 	if (unlikely(vcpu->arch.controls_stale)) {
 		vcpu->arch.controls_stale = false;
