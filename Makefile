@@ -10,10 +10,11 @@
 #   make setup           installs and caches what the lab needs (root, Debian 12)
 #   make demo            boots a guest on the module, on a machine without virtualization hardware
 #   make test            all tests; T='pattern' picks some by name
+#   make soak            what takes hours: fuzzing, hostile guests; SOAK_SECONDS=3600 for each
 #   make bench           cost per operation, beside the distribution's module
 #   make lab             a shell on the emulated machine, module loaded
 #
-# demo, test and lab take MODULES=distro (the distribution's own modules instead of Keel's)
+# demo, test, soak and lab take MODULES=distro (the distribution's own modules instead of Keel's)
 # and KERNEL=debug (a kernel with KASAN and lockdep). KEEL_CACHE holds everything slow to make.
 
 headers := $(wildcard /lib/modules/*/build /usr/src/linux-headers-*-amd64)
@@ -24,6 +25,7 @@ KDIR    ?= $(or $(wildcard /lib/modules/$(shell uname -r)/build),$(shell $(newes
 MODULES ?= keel
 KERNEL  ?= stock
 T       ?= *
+SOAK_SECONDS ?= 3600
 
 lab     := tools/testing/lab
 kbuild  := $(MAKE) -C $(KDIR) M=$(CURDIR) W=1 KCFLAGS=-Werror
@@ -61,6 +63,9 @@ demo:
 test:
 	$(lab)/run-tests --modules $(MODULES) --kernel $(KERNEL) '$(T)'
 
+soak:
+	$(lab)/soak --modules $(MODULES) --kernel $(KERNEL) --seconds $(SOAK_SECONDS)
+
 lab:
 	$(lab)/setup $(if $(filter debug,$(KERNEL)),debug,base)
 	$(if $(filter keel,$(MODULES)),$(lab)/build $(KERNEL))
@@ -69,4 +74,4 @@ lab:
 bench:
 	tools/bench/run
 
-.PHONY: all modules sparse install clean need-headers print-kdir setup demo test lab bench
+.PHONY: all modules sparse install clean need-headers print-kdir setup demo test soak lab bench

@@ -49,6 +49,18 @@ module_dir() {
 	esac
 }
 
+# Where the programs of tools/testing/selftests/kvm are built.
+selftest_dir() {
+	echo "$cache/selftests-$(printf %s "$top" | cksum | cut -d' ' -f1)"
+}
+
+# Built afresh, so that no program outlives its source.
+build_selftests() {
+	rm -rf "$(selftest_dir)"
+	make -k -j2 -C "$top/tools/testing/selftests/kvm" OUTPUT="$(selftest_dir)" \
+		KSFT_DIR="$cache/src/tools/testing/selftests"
+}
+
 # emulator 7.2|10: sets the array `emulator` to the command that runs that QEMU.
 emulator() {
 	case $1 in
