@@ -154,6 +154,7 @@ static void run_native(struct emu *e, struct drive *d, const uint8_t *bytes)
 	if (end == DRIVE_WILD || end == DRIVE_UNHANDLED)
 		return;
 	native_run(bytes, e->insn.len, 64, NATIVE_CS64);
+	native_settle(e);
 	FUZZ_ASSERT((end == DRIVE_DONE) == (native_cur.vector == -1));
 	FUZZ_ASSERT(!memcmp(e->regs, native_cur.regs, sizeof(e->regs)));
 	FUZZ_ASSERT(!((e->rflags ^ native_cur.rflags) & flags));

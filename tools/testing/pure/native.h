@@ -7,6 +7,8 @@
 #ifndef KEEL_PURE_NATIVE_H
 #define KEEL_PURE_NATIVE_H
 
+#include "emu.h"
+
 #include <asm/ldt.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -227,6 +229,27 @@ static void native_run(const uint8_t *bytes, size_t len, unsigned int bits, uint
 	native_enter();
 	if (native_cur.vector == -2)
 		native_cur.vector = -1;
+}
+
+/*
+ * Where processors differ, take the emulator's choice over into native_cur. A REP string instruction
+ * with 32-bit addresses that does no iteration leaves RCX alone (AMD) or clears its upper half
+ * (Intel); one that compares and faults in a later iteration leaves the flags of the last
+ * comparison (AMD) or those from before the instruction (Intel, SDM volume 2, "REP").
+ */
+__attribute__((unused))
+static void native_settle(const struct emu *e)
+{
+	bool rep = e->insn.prefixes & (EMU_PFX_REP | EMU_PFX_REPNE);
+	unsigned int key = emu_insn_key(&e->insn);
+	uint64_t rcx = native_cur.regs[1];
+
+	if (!rep || key < EMU_KEY(EMU_MAP_1, 0xa4) || key > EMU_KEY(EMU_MAP_1, 0xaf))
+		return;
+	if (e->mode.cpu == EMU_CPU_LONG && e->insn.addr_size == 4 && rcx == (uint32_t)e->regs[1])
+		native_cur.regs[1] = e->regs[1];
+	if (native_cur.vector >= 0 && !((native_cur.rflags ^ native_cur.flags_in) & NATIVE_FLAGS))
+		native_cur.rflags = e->rflags;
 }
 
 #endif /* KEEL_PURE_NATIVE_H */
