@@ -27,12 +27,6 @@
 
 #define MAX_LISTENERS 65536
 
-struct keel_iobus_set {
-	struct rcu_head rcu;
-	unsigned int nr;
-	struct keel_listener *entry[];
-};
-
 static int key_cmp(const struct keel_iobus_key *a, const struct keel_iobus_key *b)
 {
 	if (a->addr != b->addr)
@@ -59,30 +53,6 @@ static unsigned int position(const struct keel_iobus_set *set, const struct keel
 	return low;
 }
 
-/* The listener that takes a write of @value, @bytes wide, at @addr. */
-static __always_inline struct keel_listener *find(const struct keel_iobus_set *set, u64 addr,
-						  unsigned int bytes, u64 value)
-{
-	unsigned int low = 0, high = set->nr, mid;
-	const struct keel_iobus_key *key;
-
-	while (low < high) {
-		mid = (low + high) / 2;
-		if (set->entry[mid]->key.addr < addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	for (; low < set->nr; low++) {
-		key = &set->entry[low]->key;
-		if (key->addr != addr)
-			break;
-		if ((!key->bytes || key->bytes == bytes) && (!key->match || key->value == value))
-			return set->entry[low];
-	}
-	return NULL;
-}
-
 static bool deliver(struct keel_listener *listener)
 {
 	bool taken;
@@ -104,25 +74,10 @@ bool keel_iobus_write(struct keel_vm *vm, enum keel_bus bus, u64 addr, unsigned 
 	rcu_read_lock();
 	set = rcu_dereference(vm->iobus.set[bus]);
 	if (set)
-		listener = find(set, addr, bytes, value);
+		listener = keel_iobus_find(set, addr, bytes, value);
 	taken = listener && deliver(listener);
 	rcu_read_unlock();
 	return taken;
-}
-
-/* IRQs off are a reader's section of RCU. With PREEMPT_RT the eventfd's own lock may sleep. */
-bool keel_iobus_write_fast(struct keel_vm *vm, enum keel_bus bus, u64 addr, unsigned int bytes, u64 value)
-{
-	const struct keel_iobus_set *set = rcu_dereference_sched(vm->iobus.set[bus]);
-	struct keel_listener *listener;
-
-	if (IS_ENABLED(CONFIG_PREEMPT_RT) || !set)
-		return false;
-	listener = find(set, addr, bytes, value);
-	if (!listener)
-		return false;
-	eventfd_signal(listener->event, 1);
-	return true;
 }
 
 /* Would some write have to go to both? */

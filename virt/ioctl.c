@@ -164,14 +164,21 @@ static __always_inline long ioctl_call(const struct keel_ioctl *row, struct keel
 	}
 }
 
-static long run(struct keel_call *call)
+/* The hottest request goes without table, call record and pointer to a function. */
+static __always_inline long ioctl_run(struct keel_vcpu *vcpu, unsigned long arg)
 {
-	return keel_arch_run(call->vcpu);
-}
+	long ret;
 
-/* Known at compile time, so that the hottest request is dispatched without a table or a pointer. */
-static const struct keel_ioctl run_row =
-	KEEL_IOCTL(KVM_RUN, KEEL_LOCK_LOADED, KEEL_ARG_NONE, run, "run_exits");
+	if (arg)
+		return -EINVAL;
+	if (mutex_lock_killable(&vcpu->mutex))
+		return -EINTR;
+	keel_vcpu_load(vcpu);
+	ret = keel_arch_run(vcpu);
+	keel_vcpu_put(vcpu);
+	mutex_unlock(&vcpu->mutex);
+	return ret;
+}
 
 long keel_system_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
@@ -191,16 +198,22 @@ long keel_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return row ? ioctl_call(row, &call, arg) : -ENOTTY;
 }
 
+static noinline_for_stack long vcpu_ioctl_other(struct keel_vcpu *vcpu, unsigned int cmd,
+						unsigned long arg)
+{
+	const struct keel_ioctl *row = ioctl_find(&ioctl_index[FD_VCPU], cmd);
+	struct keel_call call = { .vm = vcpu->vm, .vcpu = vcpu };
+
+	return row ? ioctl_call(row, &call, arg) : -EINVAL;
+}
+
 long keel_vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct keel_call call = { .vcpu = file->private_data };
-	const struct keel_ioctl *row;
+	struct keel_vcpu *vcpu = file->private_data;
 
-	call.vm = call.vcpu->vm;
-	if (call.vm->mm != current->mm)
+	if (vcpu->vm->mm != current->mm)
 		return -EIO;
-	if (likely(cmd == run_row.cmd))
-		return ioctl_call(&run_row, &call, arg);
-	row = ioctl_find(&ioctl_index[FD_VCPU], cmd);
-	return row ? ioctl_call(row, &call, arg) : -EINVAL;
+	if (likely(cmd == KVM_RUN))
+		return ioctl_run(vcpu, arg);
+	return vcpu_ioctl_other(vcpu, cmd, arg);
 }

@@ -6,12 +6,12 @@
 #ifndef KEEL_IOBUS_H
 #define KEEL_IOBUS_H
 
+#include <linux/eventfd.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
-struct eventfd_ctx;
 struct keel_vm;
 struct kvm_ioeventfd;
 struct keel_iobus_set;			/* RCU-published sorted array (virt/iobus.c) */
@@ -33,6 +33,13 @@ struct keel_listener {
 	spinlock_t lock;		/* I: held while a write is delivered, but with IRQs off (virt/iobus.c) */
 	bool gone;			/* K: removed, nothing is delivered any more */
 	struct rcu_head rcu;
+};
+
+/* One bus's listeners, by address. Immutable. */
+struct keel_iobus_set {
+	struct rcu_head rcu;
+	unsigned int nr;			/* at least 1 */
+	struct keel_listener *entry[];
 };
 
 /* Legend: L lock; R RCU, written under lock. */
@@ -65,6 +72,28 @@ static inline bool keel_iobus_any(const struct keel_iobus *iobus, enum keel_bus 
 	return rcu_access_pointer(iobus->set[bus]);
 }
 
+/* The listener that takes a write of @value, @bytes wide, at @addr. */
+static __always_inline struct keel_listener *
+keel_iobus_find(const struct keel_iobus_set *set, u64 addr, unsigned int bytes, u64 value)
+{
+	unsigned int at = 0, left = set->nr, half;
+	const struct keel_iobus_key *key;
+
+	for (; unlikely(left > 1); left -= half) {
+		half = left / 2;
+		if (set->entry[at + half - 1]->key.addr < addr)
+			at += half;
+	}
+	do {
+		key = &set->entry[at]->key;
+		if (key->addr != addr)
+			break;
+		if ((!key->bytes || key->bytes == bytes) && (!key->match || key->value == value))
+			return set->entry[at];
+	} while (++at < set->nr);
+	return NULL;
+}
+
 /*
  * Offer a guest write to the listeners. @bytes: 1 to 8; @value zero-extended.
  * Context: task, IRQs on. Return: true when one took it.
@@ -72,10 +101,24 @@ static inline bool keel_iobus_any(const struct keel_iobus *iobus, enum keel_bus 
 bool keel_iobus_write(struct keel_vm *vm, enum keel_bus bus, u64 addr, unsigned int bytes, u64 value);
 
 /*
- * The same between exit and entry; it may decline what keel_iobus_write() takes.
- * Context: a vCPU's thread in mode KEEL_IN_GUEST, IRQs off.
+ * The listeners on a bus, NULL for none, for keel_iobus_write_fast(); they may decline what
+ * keel_iobus_write() takes. IRQs off are a reader's section of RCU. With PREEMPT_RT the eventfd's own
+ * lock may sleep. Context: a vCPU's thread in mode KEEL_IN_GUEST, IRQs off.
  */
-bool keel_iobus_write_fast(struct keel_vm *vm, enum keel_bus bus, u64 addr, unsigned int bytes, u64 value);
+static __always_inline const struct keel_iobus_set *keel_iobus_fast(const struct keel_iobus *iobus, enum keel_bus bus)
+{
+	return IS_ENABLED(CONFIG_PREEMPT_RT) ? NULL : rcu_dereference_sched(iobus->set[bus]);
+}
+
+static __always_inline bool keel_iobus_write_fast(const struct keel_iobus_set *set, u64 addr, unsigned int bytes,
+						  u64 value)
+{
+	struct keel_listener *listener = keel_iobus_find(set, addr, bytes, value);
+
+	if (listener)
+		eventfd_signal(listener->event, 1);
+	return listener;
+}
 
 /*
  * KVM_IOEVENTFD. Return: 0, -EINVAL, -EEXIST, -ENOENT, -ENOSPC, -ENOMEM, -EBADF. Context: task.

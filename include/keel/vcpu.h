@@ -34,6 +34,7 @@ struct keel_vcpu {
 
 	bool sigset_active;			/* V */
 	sigset_t sigset;			/* V: KVM_SET_SIGNAL_MASK */
+	sigset_t sigset_old;			/* V: the thread's own, during KVM_RUN */
 
 	struct keel_vcpu_arch arch;		/* V: arch/x86/core */
 };

@@ -5,7 +5,7 @@
  *
  * Exits handled in the kernel are measured as a guest loop of N operations less the same loop of
  * NOPs; everything else as N ioctls. Of several rounds the cheapest counts: a timer interrupt of
- * the host only ever adds. Prints one "row value" line each; "row - reason" where the module lacks it.
+ * the host only ever adds (--rounds N: of so many). Prints one "row value" line each; "row - reason" where the module lacks it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,7 +17,6 @@
 
 #include "vm.h"
 
-#define ROUNDS		5
 #define LOOPS		1000
 #define TOUCH_GPA	0x40000000ull
 #define TOUCH_SIZE	(16u << 20)
@@ -25,6 +24,7 @@
 #define IOEVENT_PORT	0xe0
 #define NO_VALUE	UINT64_MAX
 
+static int rounds = 5;
 static const char *why;		/* set by a row that returns NO_VALUE */
 
 static inline uint64_t now(void)
@@ -92,7 +92,7 @@ static uint64_t in_guest(const uint8_t *code, size_t size, struct kvm_regs regs)
 	uint64_t best = NO_VALUE, idle = NO_VALUE, t;
 	int i;
 
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < rounds; i++) {
 		t = run_loop(v, guest_code(l_nop), guest_size(l_nop), regs, LOOPS);
 		idle = t < idle ? t : idle;
 		t = run_loop(v, code, size, regs, LOOPS);
@@ -127,7 +127,7 @@ static uint64_t ioeventfd(int pio)
 		vm_free(v->vm);
 		return absent("no KVM_IOEVENTFD");
 	}
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < rounds; i++) {
 		t = run_loop(v, guest_code(l_nop), guest_size(l_nop), regs, LOOPS);
 		idle = t < idle ? t : idle;
 		if (pio)
@@ -136,7 +136,7 @@ static uint64_t ioeventfd(int pio)
 			t = run_loop(v, guest_code(l_store), guest_size(l_store), regs, LOOPS);
 		best = t < best ? t : best;
 	}
-	if (read(e.fd, &t, 8) != 8 || t != ROUNDS * LOOPS)
+	if (read(e.fd, &t, 8) != 8 || t != (uint64_t)rounds * LOOPS)
 		die("the eventfd was not signalled every time");
 	vm_free(v->vm);
 	return (best - idle) / LOOPS;
@@ -158,7 +158,7 @@ static uint64_t to_user(const uint8_t *code, size_t size, uint32_t reason, struc
 	regs.r15 = UINT64_MAX;
 	vcpu_set_regs(v, &regs);
 	must_exit(v, reason);
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < rounds; i++) {
 		t = now();
 		for (n = 0; n < LOOPS; n++)
 			must_exit(v, reason);
@@ -192,7 +192,7 @@ static uint64_t row_interrupt(void)
 	r.rip = VM_CODE + 1;
 	r.rflags = 0x202;
 	vcpu_set_regs(v, &r);
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < rounds; i++) {
 		t = now();
 		for (n = 0; n < LOOPS; n++) {
 			if (xioctlp(v->fd, KVM_INTERRUPT, &irq))
@@ -221,7 +221,7 @@ static uint64_t vcpu_ioctls(unsigned long get, unsigned long set, int measure_se
 
 	if (xioctlp(v->fd, get, buf))
 		die("ioctl %#lx", get);
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < rounds; i++) {
 		t = now();
 		for (n = 0; n < LOOPS; n++)
 			if (xioctlp(v->fd, measure_set ? set : get, buf))
@@ -246,7 +246,7 @@ static uint64_t row_immediate_exit(void)
 	int i, n;
 
 	v->run->immediate_exit = 1;
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < rounds; i++) {
 		t = now();
 		for (n = 0; n < LOOPS; n++)
 			if (vcpu_run(v) != -EINTR)
@@ -351,7 +351,7 @@ static uint64_t row_memslot(void)
 	uint64_t best = NO_VALUE, t;
 	int i, n;
 
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < rounds; i++) {
 		t = now();
 		for (n = 0; n < 10; n++)
 			if (vm_set_slot(v->vm, 1, 0, TOUCH_GPA, TOUCH_SIZE, p) ||
@@ -370,7 +370,7 @@ static uint64_t row_vm(void)
 	uint64_t best = NO_VALUE, t;
 	int i, sys = kvm_open();
 
-	for (i = 0; i < 3 * ROUNDS; i++) {
+	for (i = 0; i < 3 * rounds; i++) {
 		int vm, vcpu;
 
 		t = now();
@@ -424,6 +424,11 @@ int main(int argc, char **argv)
 	size_t i;
 	int a;
 
+	if (argc > 2 && !strcmp(argv[1], "--rounds")) {
+		rounds = atoi(argv[2]);
+		argc -= 2;
+		argv += 2;
+	}
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		int wanted = argc < 2;
 		uint64_t value;

@@ -110,7 +110,9 @@ bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind);
 /* What OUT of @size bytes writes. */
 static inline u32 keel_out_value(const struct keel_vcpu *vcpu, unsigned int size)
 {
-	return vcpu->arch.regs.gpr[KEEL_RAX] & (~0U >> (32 - 8 * size));
+	static const u32 mask[8] = { 0, 0xff, 0xffff, 0, 0xffffffff };
+
+	return vcpu->arch.regs.gpr[KEEL_RAX] & mask[size & 7];
 }
 
 /* --- uexit.c: the only writer of kvm_run's exit part ---------------------------------------------- */

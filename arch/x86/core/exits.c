@@ -385,7 +385,7 @@ static int exit_decode_insn(struct keel_vcpu *vcpu, const struct exit_row *row, 
 	(BIT(KEEL_EXIT_IO) | BIT(KEEL_EXIT_CPUID) | BIT(KEEL_EXIT_RDMSR) | BIT(KEEL_EXIT_WRMSR) |	\
 	 BIT(KEEL_EXIT_HLT) | BIT(KEEL_EXIT_HYPERCALL) | BIT(KEEL_EXIT_PAUSE) | BIT(KEEL_EXIT_HOST_IRQ))
 
-static int exit_by_row(struct keel_vcpu *vcpu, struct keel_exit *exit)
+static noinline int exit_by_row(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	const struct exit_row *row = &keel_exits[exit->kind];
 	int next;

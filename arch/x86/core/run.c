@@ -42,11 +42,12 @@ static void serve_requests(struct keel_vcpu *vcpu)
 /* OUT to a listener in the kernel. */
 static __always_inline bool fast_out(struct keel_vcpu *vcpu)
 {
+	const struct keel_iobus_set *set = keel_iobus_fast(&vcpu->vm->iobus, KEEL_BUS_PIO);
 	const struct keel_exit *exit = &vcpu->arch.exit;
 	unsigned int len = vcpu->arch.insn_len, size = exit->io.size;
 
-	if (exit->io.in || exit->io.string || !len || vcpu->arch.regs.rflags & X86_RFLAGS_TF ||
-	    !keel_iobus_write_fast(vcpu->vm, KEEL_BUS_PIO, exit->io.port, size, keel_out_value(vcpu, size)))
+	if (likely(!set) || exit->io.in || exit->io.string || !len || vcpu->arch.regs.rflags & X86_RFLAGS_TF ||
+	    !keel_iobus_write_fast(set, exit->io.port, size, keel_out_value(vcpu, size)))
 		return false;
 	keel_skip(vcpu, len);
 	return true;
@@ -56,7 +57,7 @@ static __always_inline bool fast_out(struct keel_vcpu *vcpu)
 static __always_inline bool exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 {
 	if (kind == KEEL_EXIT_IO)
-		return keel_iobus_any(&vcpu->vm->iobus, KEEL_BUS_PIO) && fast_out(vcpu);
+		return fast_out(vcpu);
 	return KEEL_FAST_KINDS & BIT(kind) && keel_exit_fast(vcpu, kind);
 }
 
@@ -80,7 +81,7 @@ static enum keel_exit_kind guest_run(struct keel_vcpu *vcpu)
 		if (!exit_fast(vcpu, kind))
 			break;
 		kind = KEEL_EXIT_NONE;
-	} while (!(READ_ONCE(vcpu->requests) | (arch->regs.dirty & ~KEEL_RG_GPR) | arch->controls_stale) &&
+	} while (!(READ_ONCE(vcpu->requests) | arch->controls_stale) && !(arch->regs.dirty & ~KEEL_RG_GPR) &&
 		 !xfer_to_guest_mode_work_pending());
 	if (unlikely(arch->debug_active))
 		keel_debug_leave(vcpu);
@@ -207,17 +208,16 @@ static int run_guest(struct keel_vcpu *vcpu)
 
 long keel_arch_run(struct keel_vcpu *vcpu)
 {
-	sigset_t old;
 	int next;
 
 	vcpu->arch.has_run = true;
 	if (vcpu->sigset_active)
-		sigprocmask(SIG_SETMASK, &vcpu->sigset, &old);
+		sigprocmask(SIG_SETMASK, &vcpu->sigset, &vcpu->sigset_old);
 	next = run_in(vcpu);
 	if (!next)
 		next = run_guest(vcpu);
 	run_out(vcpu);
 	if (vcpu->sigset_active)
-		sigprocmask(SIG_SETMASK, &old, NULL);
+		sigprocmask(SIG_SETMASK, &vcpu->sigset_old, NULL);
 	return next;
 }

@@ -51,15 +51,21 @@ struct event_exception {
  */
 struct event_state {
 	struct event_exception exception;
-	bool exception_pending;
-	bool exception_injected;
-	bool interrupt_pending;
-	bool interrupt_injected;
+	union {
+		struct {
+			bool exception_pending;
+			bool exception_injected;
+			bool interrupt_pending;
+			bool interrupt_injected;
+			u8 nmi_pending;		/* 0..2: one in service does not hide one latched */
+			bool nmi_injected;
+			bool triple_fault;
+			u8 none;		/* always 0 */
+		};
+		u64 any;			/* of the above */
+	};
 	u8 interrupt_vector;
-	u8 nmi_pending;			/* 0..2: one in service does not hide one latched */
-	bool nmi_injected;
 	bool nmi_masked;		/* an NMI was delivered and no IRET has ended yet */
-	bool triple_fault;
 	u8 shadow;			/* EVENT_SHADOW_* */
 	u32 sipi_vector;
 };
@@ -94,9 +100,7 @@ static inline bool event_interrupt_ready(const struct event_state *state, bool r
 /* Is there nothing that event_next() could choose? */
 static inline bool event_idle(const struct event_state *state)
 {
-	return !(state->exception_pending | state->exception_injected | state->interrupt_pending |
-		 state->interrupt_injected | state->nmi_pending | state->nmi_injected |
-		 state->triple_fault);
+	return !state->any;
 }
 
 /* vCPU state event_next() needs. */

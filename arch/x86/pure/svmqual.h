@@ -16,12 +16,15 @@ struct svmqual_io {
 /* EXITINFO1 of an IOIO exit. False when it names no operand size. Source: APM volume 2, "IOIO Intercepts". */
 static inline bool svmqual_io(u64 info1, struct svmqual_io *out)
 {
+	static const bool valid[8] = { [1] = true, [2] = true, [4] = true };
+	unsigned int size = info1 >> 4 & 7;	/* three bits, one for each size */
+
 	out->port = info1 >> 16;
-	out->size = info1 >> 4 & 7;	/* three bits, one for each size */
+	out->size = size;
 	out->in = info1 & BIT64(0);
 	out->string = info1 & BIT64(2);
 	out->rep = info1 & BIT64(3);
-	return (BIT64(1) | BIT64(2) | BIT64(4)) >> out->size & 1;
+	return valid[size];
 }
 
 /* Access bits of a nested page fault. */

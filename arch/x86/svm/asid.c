@@ -31,11 +31,6 @@ void svm_asid_new(struct svm_vcpu *svm)
 	svm_touch(svm, SVM_CLEAN_ASID);
 }
 
-bool svm_asid_valid(const struct svm_vcpu *svm)
-{
-	return svm->asid_generation == this_cpu_read(svm_cpu.asid_generation);
-}
-
 /* One tag covers guest-virtual and nested translations, so both scopes are the same here. */
 void svm_flush(struct keel_vcpu *vcpu, enum keel_flush scope)
 {

@@ -37,7 +37,7 @@ static noinline void enter_prepare(struct svm_vcpu *svm)
 	svm->pending = 0;
 }
 
-void svm_enter(struct keel_vcpu *vcpu)
+notrace void svm_enter(struct keel_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct keel_regs *regs = &vcpu->arch.regs;

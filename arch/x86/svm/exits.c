@@ -290,7 +290,7 @@ static __always_inline bool after_exit_io(struct keel_exit *exit, u64 info1)
 	return valid;
 }
 
-enum keel_exit_kind svm_after_exit(struct keel_vcpu *vcpu)
+notrace enum keel_exit_kind svm_after_exit(struct keel_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct keel_regs *regs = &vcpu->arch.regs;
@@ -312,8 +312,9 @@ enum keel_exit_kind svm_after_exit(struct keel_vcpu *vcpu)
 	regs->cr8 = control->int_ctl & SVM_INT_TPR;
 	regs->valid = KEEL_RG_GPR;
 	/* One bit for both kinds here; the stricter one also holds NMIs off. */
-	vcpu->arch.events.shadow = control->int_state & SVM_INT_STATE_SHADOW ?
-				   EVENT_SHADOW_MOV_SS | EVENT_SHADOW_STI : 0;
+	static_assert(SVM_INT_STATE_SHADOW == 1);
+	vcpu->arch.events.shadow = (control->int_state & SVM_INT_STATE_SHADOW) *
+				   (EVENT_SHADOW_MOV_SS | EVENT_SHADOW_STI);
 	control->clean = SVM_CLEAN_ALL;
 
 	if (flags & SVM_ROW_IO) {

@@ -186,7 +186,10 @@ void svm_tsc_aux_off(struct svm_cpu *cpu);
 void svm_asid_new(struct svm_vcpu *svm);
 
 /* Is the tag the vCPU got on this CPU still its own? [P] */
-bool svm_asid_valid(const struct svm_vcpu *svm);
+static inline bool svm_asid_valid(const struct svm_vcpu *svm)
+{
+	return svm->asid_generation == this_cpu_read(svm_cpu.asid_generation);
+}
 
 void svm_flush(struct keel_vcpu *vcpu, enum keel_flush scope);
 

@@ -176,8 +176,7 @@ SYM_FUNC_START(svm_world_switch)
 	cli
 	SVM_INSN stgi
 
-	pop	%rsi
-	pop	%rdi
+	add	$16, %rsp
 	pop	%rbx
 	pop	%r12
 	pop	%r13
