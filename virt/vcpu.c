@@ -157,6 +157,8 @@ void keel_vcpus_free(struct keel_vm *vm)
 
 	xa_for_each(&vm->vcpus, id, vcpu)
 		vcpu_free(vcpu);
+	/* From here on keel_vm_request_all() finds none. */
+	xa_destroy(&vm->vcpus);
 }
 
 /* All vCPUs of a VM show one ring. Nothing fills it yet, so it is made when somebody looks. */

@@ -26,12 +26,10 @@ static void vm_destroy(struct keel_vm *vm)
 {
 	keel_notify_detach(vm);
 	keel_vcpus_free(vm);
-	keel_arch_zap_all(vm);
 	keel_arch_vm_free(vm);
 	keel_iobus_free(vm);
 	keel_slots_free(vm);
 	keel_power_put();
-	xa_destroy(&vm->vcpus);
 	free_page((unsigned long)vm->coalesced_ring);
 	mmdrop(vm->mm);
 	kfree(vm);

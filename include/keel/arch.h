@@ -27,7 +27,7 @@ void keel_arch_vm_free(struct keel_vm *vm);
 int keel_arch_vcpu_init(struct keel_vcpu *vcpu);
 void keel_arch_vcpu_free(struct keel_vcpu *vcpu);
 
-/* The VM's mm is going or the VM is being destroyed: no vCPU runs. Drop all nested mappings. Context: task. */
+/* The VM's mm is going: no vCPU runs. Drop all nested mappings. Context: task; the VM is still whole. */
 void keel_arch_zap_all(struct keel_vm *vm);
 
 /* Context: preemption off, vcpu->mutex held (load also from the scheduler). */
