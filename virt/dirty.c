@@ -98,7 +98,8 @@ int keel_dirty_get(struct keel_vm *vm, const struct kvm_dirty_log *log)
 
 	if (log->slot >= KEEL_MAX_SLOTS)
 		return -EINVAL;
-	mutex_lock(&vm->slots.lock);
+	if (mutex_lock_killable(&vm->slots.lock))
+		return -EINTR;
 	slot = keel_slot_by_id(vm, log->slot);
 	if (slot && slot->dirty)
 		ret = log_get(vm, slot, log->dirty_bitmap);

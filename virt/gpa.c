@@ -89,12 +89,13 @@ static unsigned long copy_out(void __user *to, const void *from, unsigned int by
 	return raw_copy_to_user(to, from, bytes);
 }
 
-void keel_gpa_begin(struct keel_gpa_series *series, struct keel_vm *vm)
+int keel_gpa_begin(struct keel_gpa_series *series, struct keel_vm *vm)
 {
 	might_fault();
 	series->vm = vm;
 	series->slot = NULL;
-	down_read(&vm->slots.access);
+	/* Behind a change of slots that itself waits for somebody's page. */
+	return down_read_killable(&vm->slots.access);
 }
 
 void keel_gpa_end(struct keel_gpa_series *series)
@@ -128,9 +129,10 @@ int keel_gpa_series_word(struct keel_gpa_series *series, gpa_t gpa, u64 *value)
 int keel_gpa_read(struct keel_vm *vm, gpa_t gpa, void *to, unsigned int bytes)
 {
 	struct keel_gpa_series series;
-	int ret;
+	int ret = keel_gpa_begin(&series, vm);
 
-	keel_gpa_begin(&series, vm);
+	if (ret)
+		return ret;
 	ret = keel_gpa_series_read(&series, gpa, to, bytes);
 	keel_gpa_end(&series);
 	return ret;
@@ -141,9 +143,10 @@ int keel_gpa_write(struct keel_vm *vm, gpa_t gpa, const void *from, unsigned int
 	struct keel_gpa_series series;
 	struct keel_slot *slot;
 	unsigned int now;
-	int ret = 0;
+	int ret = keel_gpa_begin(&series, vm);
 
-	keel_gpa_begin(&series, vm);
+	if (ret)
+		return ret;
 	for (; bytes; bytes -= now, from += now, gpa = gpa_add(gpa, now)) {
 		now = in_page(gpa, bytes);
 		slot = slot_for(&series, gpa, true);
@@ -206,9 +209,10 @@ int keel_gpa_series_cmpxchg(struct keel_gpa_series *series, gpa_t gpa, u64 *old,
 int keel_gpa_cmpxchg(struct keel_vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned int bytes)
 {
 	struct keel_gpa_series series;
-	int ret;
+	int ret = keel_gpa_begin(&series, vm);
 
-	keel_gpa_begin(&series, vm);
+	if (ret)
+		return ret;
 	ret = keel_gpa_series_cmpxchg(&series, gpa, old, new, bytes);
 	keel_gpa_end(&series);
 	return ret;

@@ -9,14 +9,14 @@
  * A change makes a new set and, where a slot that exists changes, a new slot object. Readers see
  * either the old set or the new one, whole. What was unpublished is freed by call_rcu(): no ioctl
  * waits for a grace period. What makes that safe, in order, when a slot is unpublished:
- *  1. Under mmu_lock: the new set is published, then generation is raised. A fault read generation
+ *  1. slots.access is taken for writing: kernel copies that found the old slot are over. It is let
+ *     go after step 2; later copies find the new set.
+ *  2. Under mmu_lock: the new set is published, then generation is raised. A fault read generation
  *     before it looked up its slot, so one that knows the old slot finds generation changed when it
  *     comes to install, and starts over.
- *  2. Still in that lock section the slot's geometry goes to `leaving`: an invalidation that comes
+ *  3. Still in that lock section the slot's geometry goes to `leaving`: an invalidation that comes
  *     while mmu_lock is dropped between batches would not find it in the set.
- *  3. The nested mappings are zapped and flushed; `leaving` ends.
- *  4. slots.access is taken for writing and released: kernel copies that found the old slot
- *     are over, later ones find the new set.
+ *  4. The nested mappings are zapped and flushed; `leaving` ends.
  * Then user space may unmap or reuse the memory, and the dirty bits of the old object are final.
  */
 #include <keel/arch.h>
@@ -224,7 +224,8 @@ static void dirty_carry(struct keel_slot *to, const struct keel_slot *from)
 
 /*
  * Make @set with the change from @old to @new (one may be NULL) the VM's, and undo what was built
- * on the old state; see the top of the file. Cannot fail.
+ * on the old state; see the top of the file. With @old, slots.access is held for writing and let go.
+ * Cannot fail.
  */
 static void slots_commit(struct keel_vm *vm, struct keel_slotset *set, struct keel_slot *old,
 			 struct keel_slot *new, bool zap)
@@ -236,9 +237,11 @@ static void slots_commit(struct keel_vm *vm, struct keel_slotset *set, struct ke
 	spin_lock(&vm->mmu_lock);
 	rcu_assign_pointer(slots->set, set);
 	slots->logging += (new && new->dirty) - (old && old->dirty);
-	if (old)
+	if (old) {
 		/* Pairs with the acquire of the fault path's find_slot(): new generation seen, new set seen. */
 		smp_store_release(&slots->generation, slots->generation + 1);
+		up_write(&slots->access);
+	}
 	if (zap) {
 		slots->leaving = old->geo;
 		keel_arch_zap(vm, old->geo.base, slotgeo_end(&old->geo), true, &flush);
@@ -251,8 +254,6 @@ static void slots_commit(struct keel_vm *vm, struct keel_slotset *set, struct ke
 	spin_unlock(&vm->mmu_lock);
 
 	if (old) {
-		down_write(&slots->access);
-		up_write(&slots->access);
 		dirty_carry(new, old);
 		call_rcu(&old->rcu, slot_free_rcu);
 	}
@@ -266,6 +267,7 @@ static int slots_change(struct keel_vm *vm, const struct slot_geo *geo)
 	struct keel_slot *old = xa_load(&vm->slots.ids, geo->id), *new = NULL;
 	enum slot_refusal refusal;
 	enum slot_change change;
+	int err = -ENOMEM;
 
 	refusal = slotgeo_classify(&set->geo, geo, old ? &old->geo : NULL, &change);
 	if (refusal != SLOT_OK)
@@ -279,18 +281,23 @@ static int slots_change(struct keel_vm *vm, const struct slot_geo *geo)
 	}
 	next = set_new(set, old, new);
 	if (!next)
-		goto nomem;
-	/* Replacing or erasing a number that is there allocates nothing. */
-	if (xa_err(xa_store(&vm->slots.ids, geo->id, new, GFP_KERNEL_ACCOUNT))) {
-		set_free(next);
-		goto nomem;
+		goto free_new;
+	/* A copy may wait for its page as long as user space likes: nobody waits for it unkillably. */
+	if (old && down_write_killable(&vm->slots.access)) {
+		err = -EINTR;
+		goto free_next;
 	}
+	/* Replacing or erasing a number that is there allocates nothing. */
+	if (xa_err(xa_store(&vm->slots.ids, geo->id, new, GFP_KERNEL_ACCOUNT)))
+		goto free_next;
 	slots_commit(vm, next, old, new, change == SLOT_DELETE || change == SLOT_MOVE);
 	return 0;
-nomem:
+free_next:
+	set_free(next);
+free_new:
 	if (new)
 		slot_free(new);
-	return -ENOMEM;
+	return err;
 }
 
 int keel_slots_set(struct keel_vm *vm, const struct kvm_userspace_memory_region2 *region)
@@ -320,7 +327,8 @@ int keel_slots_set(struct keel_vm *vm, const struct kvm_userspace_memory_region2
 	refusal = slotgeo_validate(&req, &limits, &geo, &space);
 	if (refusal != SLOT_OK)
 		return slotgeo_errno(refusal);
-	mutex_lock(&vm->slots.lock);
+	if (mutex_lock_killable(&vm->slots.lock))
+		return -EINTR;
 	ret = slots_change(vm, &geo);
 	mutex_unlock(&vm->slots.lock);
 	return ret;

@@ -44,8 +44,8 @@ struct keel_slots {
 	struct mutex lock;			/* serialises changes of the slots */
 	struct xarray ids;			/* L: struct keel_slot by slot number */
 	/*
-	 * Held for reading while the kernel copies to or from guest memory on a guest's behalf; taken
-	 * for writing, briefly, after a slot was unpublished: then no late write can reach its memory.
+	 * Held for reading while the kernel copies to or from guest memory on a guest's behalf; held
+	 * for writing while a slot is unpublished: then no late write can reach its memory.
 	 */
 	struct rw_semaphore access;
 	struct keel_slotset __rcu *set;		/* R */
@@ -76,7 +76,7 @@ void keel_slots_free(struct keel_vm *vm);
 
 /*
  * KVM_SET_USER_MEMORY_REGION: create, delete, move or re-flag one slot.
- * Context: task; takes slots.lock. Return: 0, -EINVAL, -EEXIST, -ENOMEM; nothing changes on error.
+ * Context: task; takes slots.lock. Return: 0, -EINVAL, -EEXIST, -ENOMEM, -EINTR (killed); nothing changes on error.
  * Source: KVM API, KVM_SET_USER_MEMORY_REGION.
  */
 int keel_slots_set(struct keel_vm *vm, const struct kvm_userspace_memory_region2 *region);
@@ -106,7 +106,8 @@ bool keel_slots_hva_next(struct keel_vm *vm, u64 hva, u64 hva_end, gfn_t *cursor
 /*
  * Copy between a kernel buffer and guest memory; a range may cross pages and slots.
  * Context: task, may sleep; slots.access not held. Return: 0; -ENXIO when a byte has no slot (or, for a write, a
- * read-only one), -EFAULT when the host page is not accessible: bytes before the bad page may have been copied.
+ * read-only one), -EFAULT when the host page is not accessible: bytes before the bad page may have been copied;
+ * -EINTR when the task is being killed.
  */
 int keel_gpa_read(struct keel_vm *vm, gpa_t gpa, void *to, unsigned int bytes);
 int keel_gpa_write(struct keel_vm *vm, gpa_t gpa, const void *from, unsigned int bytes);
@@ -120,7 +121,8 @@ struct keel_gpa_series {
 	struct keel_slot *slot;		/* of the last access, or NULL; stays valid until the end */
 };
 
-void keel_gpa_begin(struct keel_gpa_series *series, struct keel_vm *vm);
+/* Return: 0, or -EINTR when the task is being killed: then there is nothing to end. */
+int keel_gpa_begin(struct keel_gpa_series *series, struct keel_vm *vm);
 void keel_gpa_end(struct keel_gpa_series *series);
 int keel_gpa_series_read(struct keel_gpa_series *series, gpa_t gpa, void *to, unsigned int bytes);
 /* One naturally aligned 8-byte word. */
@@ -130,7 +132,7 @@ int keel_gpa_series_cmpxchg(struct keel_gpa_series *series, gpa_t gpa, u64 *old,
 
 /*
  * Atomic compare-and-exchange of a naturally aligned 1, 2, 4 or 8-byte (16 with CMPXCHG16B: not here) guest word.
- * Return: 0 when exchanged, 1 when memory differed (*@old then holds what was found), -ENXIO, -EFAULT.
+ * Return: 0 when exchanged, 1 when memory differed (*@old then holds what was found), -ENXIO, -EFAULT, -EINTR.
  */
 int keel_gpa_cmpxchg(struct keel_vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned int bytes);
 
@@ -212,7 +214,7 @@ static inline void keel_dirty_mark(struct keel_slot *slot, gfn_t gfn)
 
 /*
  * KVM_GET_DIRTY_LOG: hand out and clear, write-protecting again. Context: task; takes slots.lock.
- * Return: 0, -EINVAL (no such slot number), -ENOENT (no slot, or it does not log), -EFAULT.
+ * Return: 0, -EINVAL (no such slot number), -ENOENT (no slot, or it does not log), -EFAULT, -EINTR (killed).
  * Source: KVM API, KVM_GET_DIRTY_LOG.
  */
 int keel_dirty_get(struct keel_vm *vm, const struct kvm_dirty_log *log);

@@ -151,7 +151,7 @@ void keel_emul_regs_set(struct keel_vcpu *vcpu);
  * given a fault, or has to run again; KEEL_USER: kvm_run is filled.
  */
 int keel_emul_decode(struct keel_vcpu *vcpu, struct emu_insn *insn);
-/* Walk the guest's tables. 0 and *gpa; or -EFAULT with *error for #PF, -EINVAL without. */
+/* Walk the guest's tables. 0 and *gpa; or -EFAULT with *error for #PF, -EINVAL without; -EAGAIN: run again. */
 int keel_walk(struct keel_vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, u32 *error);
 /* The same for a linear address, or give the guest the fault. KEEL_SKIP: *gpa is filled; else KEEL_RESUME. */
 int keel_translate_or_fault(struct keel_vcpu *vcpu, u64 linear, u32 access, gpa_t *gpa);

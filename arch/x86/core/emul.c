@@ -59,7 +59,10 @@ static bool walk_quick(struct keel_gpa_series *series, const struct gwalk_ctx *c
 	return gwalk_quick_end(&q, access, gpa);
 }
 
-/* 0 and *gpa; or -EFAULT with *error for #PF, -EINVAL without. Its frame is cleared, so it is kept apart. */
+/*
+ * 0 and *gpa; -EFAULT with *error for #PF, -EINVAL without; -EAGAIN: the tables kept changing, or the
+ * task is being killed. Its frame is cleared, so it is kept apart.
+ */
 static noinline_for_stack int walk_full(struct keel_gpa_series *series, const struct gwalk_ctx *ctx, gva_t gva,
 					u32 access, gpa_t *gpa, u32 *error)
 {
@@ -89,6 +92,8 @@ static noinline_for_stack int walk_full(struct keel_gpa_series *series, const st
 	*gpa = w.out.gpa;
 	if (status == GWALK_DONE)
 		return 0;
+	if (status == GWALK_RETRY)
+		return -EAGAIN;
 	return status == GWALK_FAULT ? -EFAULT : -EINVAL;
 }
 
@@ -115,18 +120,19 @@ int keel_walk(struct keel_vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, u32 *er
 	struct keel_gpa_series series;
 	int err;
 
-	keel_gpa_begin(&series, vcpu->vm);
+	if (keel_gpa_begin(&series, vcpu->vm))
+		return -EAGAIN;
 	err = walk(vcpu, &series, gva, access, gpa, error);
 	keel_gpa_end(&series);
 	return err;
 }
 
-/* Give the guest the fault that the walk ended with. */
+/* Give the guest the fault that the walk ended with, if it was one. */
 static int walk_fault(struct keel_vcpu *vcpu, int err, u64 linear, u32 error)
 {
 	if (err == -EFAULT)
 		keel_exception_payload(vcpu, EVENT_PF, true, error, linear);
-	else
+	else if (err != -EAGAIN)
 		keel_exception_error(vcpu, EVENT_GP, 0);
 	return KEEL_RESUME;
 }
@@ -155,7 +161,8 @@ static int fetch_page(struct keel_vcpu *vcpu, const struct emu_mode *mode, struc
 
 	if (mode->cpu != EMU_CPU_LONG)
 		linear = (u32)(linear + regs->seg[REGS_SEG_CS].base);
-	keel_gpa_begin(&series, vcpu->vm);
+	if (keel_gpa_begin(&series, vcpu->vm))
+		return KEEL_RESUME;
 	err = walk(vcpu, &series, to_gva(linear), GWALK_FETCH | (mode->cpl == 3 ? GWALK_USER : 0), &gpa,
 		   &error);
 	if (!err) {
