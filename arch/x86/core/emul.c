@@ -27,6 +27,7 @@ struct keel_emul {
 	bool waiting;			/* user space has the piece */
 	u8 piece;			/* its bytes */
 	bool hint_valid;
+	bool hint_write;		/* and written */
 	gpa_t hint;			/* what the exit said was touched */
 	gpa_t gpa[2];			/* of the access: first and second page */
 	u32 done;			/* bytes of the access performed */
@@ -223,6 +224,13 @@ static bool is_string(const struct emu_insn *insn)
 					  (op >= 0x6c && op <= 0x6f));
 }
 
+/* PUSH and POP of a memory operand touch two places. */
+static bool is_stack_mem(const struct emu_insn *insn)
+{
+	return insn->map == EMU_MAP_1 &&
+	       (insn->opcode == 0x8f || (insn->opcode == 0xff && (insn->modrm >> 3 & 7) == 6));
+}
+
 /* Find both pages of the access in flight. KEEL_SKIP: found. */
 static int access_translate(struct keel_vcpu *vcpu, struct keel_emul *m, bool write)
 {
@@ -238,8 +246,11 @@ static int access_translate(struct keel_vcpu *vcpu, struct keel_emul *m, bool wr
 	else if (m->e.mode.cpl == 3)
 		access |= GWALK_USER;
 
-	/* The CPU translated this very access before it exited: do not do it again. */
-	if (m->hint_valid && gpa_offset(m->hint) == gva_offset(acc->addr))
+	/*
+	 * The CPU translated this very access before it exited: do not do it again. But another vCPU
+	 * may have rewritten the instruction since: the right to read is no right to write.
+	 */
+	if (m->hint_valid && (!write || m->hint_write) && gpa_offset(m->hint) == gva_offset(acc->addr))
 		m->gpa[0] = m->hint;
 	else if ((next = keel_translate_or_fault(vcpu, linear, access, &m->gpa[0])) != KEEL_SKIP)
 		return next;
@@ -513,6 +524,15 @@ int keel_emul_continue(struct keel_vcpu *vcpu)
 	return emul_loop(vcpu, m);
 }
 
+/* Is it still the INS or OUTS that exited? */
+static bool is_exited_io(const struct keel_exit *exit, const struct emu_insn *insn)
+{
+	unsigned int size = insn->op_size > 4 ? 4 : insn->op_size;
+
+	return insn->map == EMU_MAP_1 && (insn->opcode & 0xfc) == 0x6c &&
+	       !(insn->opcode & 2) == exit->io.in && size == exit->io.size;
+}
+
 int keel_emul_start(struct keel_vcpu *vcpu, const gpa_t *gpa, bool string_io)
 {
 	struct keel_emul *m = vcpu->arch.emul;
@@ -522,13 +542,18 @@ int keel_emul_start(struct keel_vcpu *vcpu, const gpa_t *gpa, bool string_io)
 	next = decode_at_rip(vcpu, m, &m->e.mode, &m->e.insn);
 	if (next != KEEL_SKIP)
 		return next;
+	/* The CPU has checked the ports of the instruction that exited, of no other. */
+	if (string_io && !is_exited_io(&vcpu->arch.exit, &m->e.insn))
+		return KEEL_RESUME;
 	emul_load(vcpu, m);
 	m->e.string_io = string_io;
 	m->translated = false;
 	m->waiting = false;
-	m->hint_valid = gpa && !is_string(&m->e.insn);
-	if (m->hint_valid)
+	m->hint_valid = gpa && !is_string(&m->e.insn) && !is_stack_mem(&m->e.insn);
+	if (m->hint_valid) {
 		m->hint = *gpa;
+		m->hint_write = vcpu->arch.exit.fault.access & KEEL_ACCESS_WRITE;
+	}
 	emu_start(&m->e);
 	return emul_loop(vcpu, m);
 }

@@ -83,6 +83,11 @@
 	X(movbe_like, "mov (%rbx), %eax\n bswap %eax\n mov %eax, 4(%rbx)")	\
 	/* stack and control flow through MMIO */				\
 	X(push_mem, "pushq (%rbx)\n pop %rcx") X(pop_mem, "push %rax\n popq (%rbx)")	\
+	/* the stack slot has the device's page offset: two places all the same */	\
+	X(push_mem_alike, "mov %rsp, %r8\n and $-4096, %rsp\n sub $4088, %rsp\n"	\
+	  "pushq (%rbx)\n pop %rcx\n mov %r8, %rsp")				\
+	X(pop_mem_alike, "mov %rsp, %r8\n and $-4096, %rsp\n sub $4088, %rsp\n"	\
+	  "push %rax\n popq (%rbx)\n mov %r8, %rsp")				\
 	/* vector moves, as drivers use them */					\
 	X(movdqu_store, "movq %rax, %xmm0\n movdqu %xmm0, (%rbx)")		\
 	X(movdqu_load, "movdqu (%rbx), %xmm1\n movq %xmm1, %rcx")		\
