@@ -8,7 +8,7 @@
  *
  * Order within an array: address, then listeners to any value before those to one, then
  * value, then size. As no write may have two listeners, those of one address and value differ in
- * size, and a handful is the most a look-up has to go through.
+ * size: a look-up goes through a handful, and searches the rest of an address by value.
  *
  * A change publishes a new array and waits for no grace period. A writer that still found a
  * removed listener is stopped by `gone`: delivery happens under the listener's lock, and removal
@@ -26,6 +26,7 @@
 #include <linux/slab.h>
 
 #define MAX_LISTENERS 65536
+#define SCAN 8			/* listeners of one address to go through; more than sizes of a write */
 
 static int key_cmp(const struct keel_iobus_key *a, const struct keel_iobus_key *b)
 {
@@ -51,6 +52,40 @@ static unsigned int position(const struct keel_iobus_set *set, const struct keel
 			high = mid;
 	}
 	return low;
+}
+
+/* Those of one address and value differ in size, and one to any size has no other beside it. */
+static struct keel_listener *find_value(const struct keel_iobus_set *set, const struct keel_iobus_key *from,
+					unsigned int bytes)
+{
+	unsigned int i;
+
+	for (i = position(set, from); i < set->nr; i++) {
+		const struct keel_iobus_key *key = &set->entry[i]->key;
+
+		if (key->addr != from->addr || key->match != from->match || key->value != from->value)
+			break;
+		if (!key->bytes || key->bytes == bytes)
+			return set->entry[i];
+	}
+	return NULL;
+}
+
+struct keel_listener *keel_iobus_find_next(const struct keel_iobus_set *set, unsigned int at, u64 addr,
+					   unsigned int bytes, u64 value)
+{
+	unsigned int end = min(set->nr, at + SCAN);
+
+	for (; at < end; at++) {
+		if (set->entry[at]->key.addr != addr)
+			return NULL;
+		if (keel_iobus_fits(&set->entry[at]->key, bytes, value))
+			return set->entry[at];
+	}
+	/* Those to any value have been passed. */
+	if (at == set->nr)
+		return NULL;
+	return find_value(set, &(struct keel_iobus_key){ .addr = addr, .value = value, .match = true }, bytes);
 }
 
 static bool deliver(struct keel_listener *listener)

@@ -102,7 +102,7 @@ static const struct keel_ioctl vm_rows[] = {
 	KEEL_IOCTL(KVM_CREATE_VCPU, KEEL_LOCK_VM, KEEL_ARG_VALUE, create_vcpu, "abi_fd"),
 	KEEL_IOCTL(KVM_SET_USER_MEMORY_REGION, KEEL_LOCK_NONE, KEEL_ARG_IN, set_memory_region, "mem_slots"),
 	KEEL_IOCTL(KVM_GET_DIRTY_LOG, KEEL_LOCK_NONE, KEEL_ARG_IN, get_dirty_log, "mem_slots"),
-	KEEL_IOCTL(KVM_IOEVENTFD, KEEL_LOCK_NONE, KEEL_ARG_IN, ioeventfd, "run_exits"),
+	KEEL_IOCTL(KVM_IOEVENTFD, KEEL_LOCK_NONE, KEEL_ARG_IN, ioeventfd, "ioeventfd"),
 	KEEL_IOCTL(KVM_ENABLE_CAP, KEEL_LOCK_VM, KEEL_ARG_IN, enable_cap, "abi_fd"),
 };
 

@@ -72,26 +72,31 @@ static inline bool keel_iobus_any(const struct keel_iobus *iobus, enum keel_bus 
 	return rcu_access_pointer(iobus->set[bus]);
 }
 
-/* The listener that takes a write of @value, @bytes wide, at @addr. */
+static inline bool keel_iobus_fits(const struct keel_iobus_key *key, unsigned int bytes, u64 value)
+{
+	return (!key->bytes || key->bytes == bytes) && (!key->match || key->value == value);
+}
+
+/* The same as keel_iobus_find(), among the listeners from number @at on. */
+struct keel_listener *keel_iobus_find_next(const struct keel_iobus_set *set, unsigned int at, u64 addr,
+					   unsigned int bytes, u64 value);
+
+/* The listener that takes a write of @value, @bytes wide, at @addr. Context: RCU reader. */
 static __always_inline struct keel_listener *
 keel_iobus_find(const struct keel_iobus_set *set, u64 addr, unsigned int bytes, u64 value)
 {
 	unsigned int at = 0, left = set->nr, half;
-	const struct keel_iobus_key *key;
 
 	for (; unlikely(left > 1); left -= half) {
 		half = left / 2;
 		if (set->entry[at + half - 1]->key.addr < addr)
 			at += half;
 	}
-	do {
-		key = &set->entry[at]->key;
-		if (key->addr != addr)
-			break;
-		if ((!key->bytes || key->bytes == bytes) && (!key->match || key->value == value))
-			return set->entry[at];
-	} while (++at < set->nr);
-	return NULL;
+	if (set->entry[at]->key.addr != addr)
+		return NULL;
+	if (likely(keel_iobus_fits(&set->entry[at]->key, bytes, value)))
+		return set->entry[at];
+	return keel_iobus_find_next(set, at + 1, addr, bytes, value);
 }
 
 /*
