@@ -16,13 +16,19 @@
 #include <keel/mem.h>
 #include <keel/vm.h>
 #include <linux/mm.h>
+#include <linux/nospec.h>
 #include <linux/rcupdate.h>
 #include <linux/uaccess.h>
 
-/* The user address of @gpa in @slot; the slot's range passed access limits when it was set. */
+/*
+ * The user address of @gpa in @slot; the slot's range passed access limits when it was set. The guest
+ * chooses @gpa: also when the CPU speculates past the search for the slot, the address stays in it.
+ */
 static void __user *slot_ptr(const struct keel_slot *slot, gpa_t gpa)
 {
-	return (void __user *)(slotgeo_hva(&slot->geo, gpa_gfn(gpa)) + gpa_offset(gpa));
+	u64 index = array_index_nospec(slotgeo_index(&slot->geo, gpa_gfn(gpa)), slot->geo.npages);
+
+	return (void __user *)(slot->geo.hva + (index << PAGE_SHIFT) + gpa_offset(gpa));
 }
 
 /* The slot behind @gpa that allows the access, or NULL. */
