@@ -10,6 +10,7 @@
 #include <keel/uapi.h>
 #include <keel/vcpu.h>
 #include <keel/vm.h>
+#include <linux/compat.h>
 #include <linux/signal.h>
 #include <linux/uaccess.h>
 
@@ -54,7 +55,12 @@ static long set_memory_region(struct keel_call *call)
 
 static long get_dirty_log(struct keel_call *call)
 {
-	return keel_dirty_get(call->vm, call->arg);
+	struct kvm_dirty_log *log = call->arg;
+
+	/* A 32-bit process fills half of the union that holds the pointer. */
+	if (in_compat_syscall())
+		log->dirty_bitmap = compat_ptr((uintptr_t)log->dirty_bitmap);
+	return keel_dirty_get(call->vm, log);
 }
 
 static long ioeventfd(struct keel_call *call)

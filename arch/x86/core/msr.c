@@ -78,8 +78,9 @@ enum msr_verdict keel_msr_get(struct keel_vcpu *vcpu, u32 index, u64 *value, enu
 	case MSR_HOME_CLOCK:
 		if (index == X86_MSR_TSC)
 			*value = keel_tsc_read(vcpu);
-		else
+		else if (index == X86_MSR_TSC_ADJUST)
 			*value = vcpu->arch.tsc_adjust;
+		/* No deadline is ever armed: the timer is user space's. */
 		return MSR_OK;
 	case MSR_HOME_MCE:
 		*value = vcpu->arch.mcg_cap;
@@ -133,7 +134,7 @@ enum msr_verdict keel_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value, enum
 	case MSR_HOME_CLOCK:
 		if (index == X86_MSR_TSC)
 			keel_tsc_write(vcpu, value, by);
-		else
+		else if (index == X86_MSR_TSC_ADJUST)
 			keel_tsc_adjust_write(vcpu, value, by);
 		return MSR_OK;
 	case MSR_HOME_ACTION:

@@ -110,7 +110,8 @@ bool keel_tdp_fault_fast(struct keel_vcpu *vcpu, gpa_t gpa)
 	struct keel_slot *slot;
 	bool done = false;
 
-	if (!READ_ONCE(vm->slots.logging) || !spin_trylock(&vm->mmu_lock))
+	/* With PREEMPT_RT the lock may not be touched with IRQs off. */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || !READ_ONCE(vm->slots.logging) || !spin_trylock(&vm->mmu_lock))
 		return false;
 	/* Slots change under mmu_lock: what is found now stays. */
 	rcu_read_lock_sched();
