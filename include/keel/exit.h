@@ -12,7 +12,7 @@
 enum keel_exit_kind {
 	KEEL_EXIT_NONE,		/* the fast path has dealt with it */
 	KEEL_EXIT_HOST_IRQ,	/* a host interrupt, NMI or SMI is due; taken when IRQs are enabled */
-	KEEL_EXIT_MCE,		/* host machine check while in the guest */
+	KEEL_EXIT_MCE,		/* host machine check while in the guest; the host has handled it */
 	KEEL_EXIT_FAULT,	/* nested page fault: .fault */
 	KEEL_EXIT_EXCEPTION,	/* intercepted guest exception: .exception */
 	KEEL_EXIT_IRQ_WINDOW,

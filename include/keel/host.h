@@ -54,6 +54,13 @@ static __always_inline void keel_host_guest_exit(void)
 }
 
 /*
+ * The host's machine-check handler, for a check that ended the guest's run and was not delivered to it. It
+ * deals with it as with one in user space: a process that used bad memory is told, the host goes on.
+ * Context: IRQs off since the exit, on the CPU whose banks hold the error.
+ */
+void keel_host_machine_check(void);
+
+/*
  * Register @fn to be called on each CPU, IRQs off, when the host crashes, reboots or starts
  * another kernel. One slot exists per host; NULL removes.
  */

@@ -141,13 +141,6 @@ static int exit_skip(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return KEEL_SKIP;
 }
 
-/* The machine check stays pending in the CPU's banks; raise it where the host's handler sees it. */
-static int exit_mce(struct keel_vcpu *vcpu, struct keel_exit *exit)
-{
-	asm volatile("int $18");
-	return KEEL_RESUME;
-}
-
 static int exit_fault(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	gpa_t gpa = exit->fault.gpa;
@@ -318,7 +311,7 @@ static int exit_unknown(struct keel_vcpu *vcpu, struct keel_exit *exit)
 static const struct exit_row keel_exits[KEEL_EXIT_NR] = {
 	ROW(KEEL_EXIT_NONE, exit_resume),
 	ROW(KEEL_EXIT_HOST_IRQ, exit_resume),
-	ROW(KEEL_EXIT_MCE, exit_mce),
+	ROW(KEEL_EXIT_MCE, exit_resume),
 	ROW(KEEL_EXIT_FAULT, exit_fault),
 	ROW(KEEL_EXIT_EXCEPTION, exit_exception),
 	ROW(KEEL_EXIT_IRQ_WINDOW, exit_resume),

@@ -10,6 +10,7 @@
  */
 #include <asm/processor-flags.h>
 #include <keel/exit.h>
+#include <keel/host.h>
 #include <pure/svmqual.h>
 #include <svm/svm.h>
 
@@ -138,7 +139,7 @@ static const struct svm_exit_row svm_exits[SVM_EXIT_LOW_NR] = {
 	EXC_ROW(7, "#NM"), EXC_ROW(8, "#DF"), EXC_ROW(9, "vector 9"), EXC_ROW(10, "#TS"), EXC_ROW(11, "#NP"),
 	EXC_ROW(12, "#SS"), EXC_ROW(13, "#GP"), EXC_ROW(14, "#PF"), EXC_ROW(15, "vector 15"), EXC_ROW(16, "#MF"),
 	EXC_ROW(17, "#AC"),
-	ROW(SVM_EXIT_EXCEPTION + 18, KEEL_EXIT_MCE, 0, "#MC"),
+	ROW(SVM_EXIT_EXCEPTION + EVENT_MC, KEEL_EXIT_MCE, SVM_ROW_ODD, "#MC"),
 	EXC_ROW(19, "#XF"), EXC_ROW(20, "vector 20"), EXC_ROW(21, "#CP"), EXC_ROW(22, "vector 22"),
 	EXC_ROW(23, "vector 23"), EXC_ROW(24, "vector 24"), EXC_ROW(25, "vector 25"), EXC_ROW(26, "vector 26"),
 	EXC_ROW(27, "vector 27"), EXC_ROW(28, "#HV"), EXC_ROW(29, "#VC"), EXC_ROW(30, "#SX"), EXC_ROW(31, "vector 31"),
@@ -246,6 +247,10 @@ static noinline void after_exit_odd(struct keel_vcpu *vcpu, u32 code)
 		break;
 	case SVM_EXIT_IRET:
 		svm_iret_begin(vcpu);
+		break;
+	case SVM_EXIT_EXCEPTION + EVENT_MC:
+		/* Before this thread can move: another check in this CPU would shut it down. */
+		keel_host_machine_check();
 		break;
 	case SVM_EXIT_SHUTDOWN:
 		svm_save_reset(svm);
