@@ -188,12 +188,11 @@ void svm_vcpu_load(struct keel_vcpu *vcpu, int nr)
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpu);
 
 	svm->pending |= SVM_PEND_HOST;
-	if (svm->last_cpu != nr) {
+	/* A new generation may also mean that this CPU was off: then it has nothing of the VMCB either. */
+	if (svm->last_cpu != nr || !svm_asid_valid(svm)) {
 		svm->last_cpu = nr;
 		svm->run.host_pa = cpu->host_pa;
 		svm->vmcb->control.clean = 0;
-		svm->pending |= SVM_PEND_ASID;
-	} else if (!svm_asid_valid(svm)) {
 		svm->pending |= SVM_PEND_ASID;
 	}
 	if (cpu->last_vcpu != svm->id) {
