@@ -72,6 +72,6 @@ lab:
 	$(lab)/l1 --modules $(MODULES) --kernel $(KERNEL) --interactive
 
 bench:
-	tools/bench/run
+	tools/bench/run --decoder
 
 .PHONY: all modules sparse install clean need-headers print-kdir setup demo test soak lab bench
