@@ -151,6 +151,8 @@ static __always_inline long ioctl_call(const struct keel_ioctl *row, struct keel
 		if (arg)
 			return -EINVAL;
 		return ioctl_locked(row, call);
+	case KEEL_ARG_ANY:
+		return ioctl_locked(row, call);
 	case KEEL_ARG_VALUE:
 		call->value = arg;
 		return ioctl_locked(row, call);

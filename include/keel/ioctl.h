@@ -22,6 +22,7 @@ enum keel_lock_class {
 
 enum keel_arg_kind {
 	KEEL_ARG_NONE,		/* arg must be 0, else -EINVAL */
+	KEEL_ARG_ANY,		/* arg is not looked at: VMMs leave it out, and some register's value comes */
 	KEEL_ARG_VALUE,		/* arg itself is the value */
 	KEEL_ARG_IN,		/* struct of _IOC_SIZE bytes, copied in */
 	KEEL_ARG_OUT,		/* struct of _IOC_SIZE bytes, zeroed, copied out when fn answers >= 0 */

@@ -63,7 +63,7 @@ static const struct keel_ioctl vm_rows[] = {
 	KEEL_IOCTL(KVM_SET_TSS_ADDR, KEEL_LOCK_VM, KEEL_ARG_VALUE, set_tss_addr, "abi_fd"),
 	KEEL_IOCTL(KVM_SET_IDENTITY_MAP_ADDR, KEEL_LOCK_VM, KEEL_ARG_IN, set_identity_map_addr, "abi_fd"),
 	KEEL_IOCTL(KVM_SET_NR_MMU_PAGES, KEEL_LOCK_VM, KEEL_ARG_VALUE, set_nr_mmu_pages, "abi_fd"),
-	KEEL_IOCTL(KVM_GET_NR_MMU_PAGES, KEEL_LOCK_VM, KEEL_ARG_NONE, get_nr_mmu_pages, "abi_fd"),
+	KEEL_IOCTL(KVM_GET_NR_MMU_PAGES, KEEL_LOCK_VM, KEEL_ARG_ANY, get_nr_mmu_pages, "abi_fd"),
 	KEEL_IOCTL(KVM_GET_CLOCK, KEEL_LOCK_VM, KEEL_ARG_OUT, keel_clock_get, "abi_fd"),
 	KEEL_IOCTL(KVM_SET_CLOCK, KEEL_LOCK_VM, KEEL_ARG_IN, keel_clock_set, "abi_fd"),
 };
@@ -93,12 +93,12 @@ static const struct keel_ioctl vcpu_rows[] = {
 	KEEL_IOCTL(KVM_GET_VCPU_EVENTS, KEEL_LOCK_LOADED, KEEL_ARG_OUT, keel_events_get, "vcpu_regs"),
 	KEEL_IOCTL(KVM_SET_VCPU_EVENTS, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_events_set, "vcpu_regs"),
 	KEEL_IOCTL(KVM_INTERRUPT, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_interrupt, "run_exits"),
-	KEEL_IOCTL(KVM_NMI, KEEL_LOCK_LOADED, KEEL_ARG_NONE, keel_nmi, "run_exits"),
+	KEEL_IOCTL(KVM_NMI, KEEL_LOCK_LOADED, KEEL_ARG_ANY, keel_nmi, "run_exits"),
 	KEEL_IOCTL(KVM_TRANSLATE, KEEL_LOCK_LOADED, KEEL_ARG_INOUT, keel_translate, "vcpu_regs"),
 	KEEL_IOCTL(KVM_X86_SETUP_MCE, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_mce_setup, "abi_fd"),
-	KEEL_IOCTL(KVM_GET_TSC_KHZ, KEEL_LOCK_LOADED, KEEL_ARG_NONE, keel_tsc_khz_get, "abi_fd"),
+	KEEL_IOCTL(KVM_GET_TSC_KHZ, KEEL_LOCK_LOADED, KEEL_ARG_ANY, keel_tsc_khz_get, "abi_fd"),
 	KEEL_IOCTL(KVM_SET_TSC_KHZ, KEEL_LOCK_LOADED, KEEL_ARG_VALUE, keel_tsc_khz_set, "abi_fd"),
-	KEEL_IOCTL(KVM_KVMCLOCK_CTRL, KEEL_LOCK_LOADED, KEEL_ARG_NONE, kvmclock_ctrl, "abi_fd"),
+	KEEL_IOCTL(KVM_KVMCLOCK_CTRL, KEEL_LOCK_LOADED, KEEL_ARG_ANY, kvmclock_ctrl, "abi_fd"),
 };
 
 const struct keel_ioctl_table keel_arch_system_ioctls = { system_rows, ARRAY_SIZE(system_rows) };

@@ -195,6 +195,20 @@ TEST(bad_pointers)
 	}
 }
 
+/* Where there is no argument VMMs pass none, so that anything may come; some requests look all the same. */
+TEST(no_argument)
+{
+	struct vcpu *v = vm_simple();
+
+	EXPECT_EQ(-EINVAL, xioctl(v->vm->sys, KVM_GET_API_VERSION, 1));
+	EXPECT_EQ(-EINVAL, xioctl(v->vm->sys, KVM_GET_VCPU_MMAP_SIZE, 1));
+	EXPECT_EQ(-EINVAL, xioctl(v->fd, KVM_RUN, 1));
+	EXPECT_EQ(0, xioctl(v->fd, KVM_NMI, 0x1234));
+	EXPECT_LT(0, xioctl(v->fd, KVM_GET_TSC_KHZ, 0x1234));
+	EXPECT_LE(0, xioctl(v->vm->fd, KVM_GET_NR_MMU_PAGES, 0x1234));
+	vm_free(v->vm);
+}
+
 TEST(pointer_across_a_hole)
 {
 	struct vcpu *v = vm_simple();
