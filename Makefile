@@ -15,7 +15,8 @@
 #   make lab             a shell on the emulated machine, module loaded
 #
 # demo, test, soak and lab take MODULES=distro (the distribution's own modules instead of Keel's)
-# and KERNEL=debug (a kernel with KASAN and lockdep). KEEL_CACHE holds everything slow to make.
+# and KERNEL=debug (a kernel with KASAN and lockdep); demo, test, bench and lab VENDOR=amd or intel
+# (test runs both by default, the others amd). KEEL_CACHE holds everything slow to make.
 
 headers := $(wildcard /lib/modules/*/build /usr/src/linux-headers-*-amd64)
 newest  := grep -Hs UTS_RELEASE $(headers:=/include/generated/utsrelease.h) | \
@@ -23,11 +24,13 @@ newest  := grep -Hs UTS_RELEASE $(headers:=/include/generated/utsrelease.h) | \
 
 KDIR    ?= $(or $(wildcard /lib/modules/$(shell uname -r)/build),$(shell $(newest) 2>/dev/null))
 MODULES ?= keel
-KERNEL  ?= stock
+KERNEL  ?=
+VENDOR  ?=
 T       ?= *
 SOAK_SECONDS ?= 3600
 
 lab     := tools/testing/lab
+of      := --modules $(MODULES) $(addprefix --kernel ,$(KERNEL)) $(addprefix --vendor ,$(VENDOR))
 kbuild  := $(MAKE) -C $(KDIR) M=$(CURDIR) W=1 KCFLAGS=-Werror
 
 all: modules
@@ -58,20 +61,20 @@ setup:
 	$(lab)/setup all
 
 demo:
-	$(lab)/demo --modules $(MODULES) --kernel $(KERNEL)
+	$(lab)/demo $(of)
 
 test:
-	$(lab)/run-tests --modules $(MODULES) --kernel $(KERNEL) '$(T)'
+	$(lab)/run-tests $(of) '$(T)'
 
 soak:
-	$(lab)/soak --modules $(MODULES) --kernel $(KERNEL) --seconds $(SOAK_SECONDS)
+	$(lab)/soak --modules $(MODULES) --kernel $(or $(KERNEL),stock) --seconds $(SOAK_SECONDS)
 
 lab:
-	$(lab)/setup $(if $(filter debug,$(KERNEL)),debug,base)
-	$(if $(filter keel,$(MODULES)),$(lab)/build $(KERNEL))
-	$(lab)/l1 --modules $(MODULES) --kernel $(KERNEL) --interactive
+	$(lab)/setup $(or $(filter debug,$(KERNEL)),$(if $(filter intel,$(VENDOR)),bochs,base))
+	$(if $(filter keel,$(MODULES)),$(lab)/build $(KERNEL) $(VENDOR))
+	$(lab)/l1 $(of) --interactive
 
 bench:
-	tools/bench/run --decoder
+	tools/bench/run $(if $(filter intel,$(VENDOR)),--vendor intel,--decoder)
 
 .PHONY: all modules sparse install clean need-headers print-kdir setup demo test soak lab bench
