@@ -233,8 +233,8 @@ static void native_run(const uint8_t *bytes, size_t len, unsigned int bits, uint
 
 /*
  * Where processors differ, take the emulator's choice over into native_cur. A REP string instruction
- * with 32-bit addresses that does no iteration leaves RCX alone (AMD) or clears its upper half
- * (Intel); one that compares and faults in a later iteration leaves the flags of the last
+ * with 32-bit addresses that does no iteration leaves RCX, RSI and RDI alone (AMD) or clears their
+ * upper halves (Intel); one that compares and faults in a later iteration leaves the flags of the last
  * comparison (AMD) or those from before the instruction (Intel, SDM volume 2, "REP").
  */
 __attribute__((unused))
@@ -242,12 +242,14 @@ static void native_settle(const struct emu *e)
 {
 	bool rep = e->insn.prefixes & (EMU_PFX_REP | EMU_PFX_REPNE);
 	unsigned int key = emu_insn_key(&e->insn);
-	uint64_t rcx = native_cur.regs[1];
+	static const uint8_t used[] = { 1, 6, 7 };
+	unsigned int i;
 
 	if (!rep || key < EMU_KEY(EMU_MAP_1, 0xa4) || key > EMU_KEY(EMU_MAP_1, 0xaf))
 		return;
-	if (e->mode.cpu == EMU_CPU_LONG && e->insn.addr_size == 4 && rcx == (uint32_t)e->regs[1])
-		native_cur.regs[1] = e->regs[1];
+	for (i = 0; e->mode.cpu == EMU_CPU_LONG && e->insn.addr_size == 4 && i < sizeof(used); i++)
+		if (native_cur.regs[used[i]] == (uint32_t)e->regs[used[i]])
+			native_cur.regs[used[i]] = e->regs[used[i]];
 	if (native_cur.vector >= 0 && !((native_cur.rflags ^ native_cur.flags_in) & NATIVE_FLAGS))
 		native_cur.rflags = e->rflags;
 }
