@@ -76,7 +76,7 @@ build_selftests() {
 guest_boot() {
 	guest=(-kernel "$cache/guest/vmlinuz" -initrd "$cache/guest/initrd.img")
 	[ "$1" = small ] || return 0
-	zcat "$cache/guest/initrd.img" >"$2/initrd.img" || return
+	busybox zcat "$cache/guest/initrd.img" >"$2/initrd.img" || return
 	guest=(-kernel "$(compgen -G "$(kernel_root small)/boot/vmlinux-*")" -initrd "$2/initrd.img")
 }
 
