@@ -24,7 +24,7 @@ enum keel_exit_kind {
 	KEEL_EXIT_HLT,
 	KEEL_EXIT_PAUSE,
 	KEEL_EXIT_HYPERCALL,
-	KEEL_EXIT_CR,		/* a control register is written: .reg */
+	KEEL_EXIT_CR,		/* a control register is written, or CR8 read: .reg */
 	KEEL_EXIT_DR,		/* a debug register is touched */
 	KEEL_EXIT_XSETBV,
 	KEEL_EXIT_WBINVD,	/* WBINVD and INVD: both only flush */
@@ -61,6 +61,7 @@ struct keel_exit {
 			u32 error_code;
 			u8 vector;
 			bool has_error;
+			bool trap;	/* of an instruction that is to be stepped over first */
 		} exception;
 		struct {
 			u16 port;
@@ -71,7 +72,10 @@ struct keel_exit {
 		struct {
 			u8 nr;		/* control register number */
 			u8 gpr;		/* general register, 0 to 15; unknown when insn_len is 0 */
+			bool read;	/* the general register is what is written */
 			bool lmsw;	/* the source replaces CR0's low four bits only */
+			bool has_msw;	/* the CPU reports LMSW's source, from memory too: */
+			u16 msw;
 		} reg;
 		struct {
 			u16 selector;

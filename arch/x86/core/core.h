@@ -40,6 +40,11 @@ static inline u32 keel_gpr32(const struct keel_vcpu *vcpu, unsigned int nr)
 u64 keel_edx_eax(const struct keel_vcpu *vcpu);
 void keel_edx_eax_set(struct keel_vcpu *vcpu, u64 value);
 
+static inline bool keel_pae_paging(const struct keel_regs *regs)
+{
+	return regs->cr0 & REGS_CR0_PG && regs->cr4 & REGS_CR4_PAE && !(regs->efer & REGS_EFER_LMA);
+}
+
 void keel_regs_reset(struct keel_vcpu *vcpu);
 /* In 64-bit code? CPL? Loads what it needs. */
 bool keel_in_64bit(struct keel_vcpu *vcpu);
@@ -51,6 +56,8 @@ int keel_special_set(struct keel_vcpu *vcpu, const struct regs_special *in);
 /* A guest's write of a control register: 0, or #GP was queued and -EINVAL. */
 int keel_cr_write(struct keel_vcpu *vcpu, unsigned int nr, u64 value);
 u64 keel_cr_read(struct keel_vcpu *vcpu, unsigned int nr);
+/* Read the four entries that PAE paging caches: false when they cannot be read or are not valid. Sleeps. */
+bool keel_pdptes_load(struct keel_vcpu *vcpu, u64 cr3);
 int keel_efer_set(struct keel_vcpu *vcpu, u64 value, u64 allowed);
 /* XSETBV or KVM_SET_XCRS: 0 or -EINVAL. */
 int keel_xcr_set(struct keel_vcpu *vcpu, u32 index, u64 value);

@@ -107,8 +107,10 @@ static int walk(struct keel_vcpu *vcpu, struct keel_gpa_series *series, gva_t gv
 
 	ctx.pse36 = true;
 	ctx.gbpages = cpuid_has(&vcpu->arch.cpuid.derived, CPUID_F_GBPAGES);
-	ctx.pdpte_walk = true;
+	ctx.pdpte_walk = !keel_host_caps.pdptes;
 	keel_regs_need(vcpu, KEEL_RG_CR);
+	if (!ctx.pdpte_walk)
+		memcpy(ctx.pdpte, regs->pdptr, sizeof(ctx.pdpte));
 	gwalk_ctx_set(&ctx, regs->cr0, regs->cr3, regs->cr4, regs->efer, regs->rflags,
 		      vcpu->arch.fpu.pkru, vcpu->arch.cpuid.derived.maxphyaddr);
 	if (likely(walk_quick(series, &ctx, gva, access, gpa)))

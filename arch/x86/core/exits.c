@@ -164,6 +164,8 @@ static int exit_fault(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 static int exit_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
+	if (exit->exception.trap)
+		keel_skip(vcpu, exit->insn_len);
 	keel_exception_payload(vcpu, exit->exception.vector, exit->exception.has_error,
 			       exit->exception.error_code, exit->exception.payload);
 	return KEEL_RESUME;
@@ -222,11 +224,20 @@ static int exit_hypercall(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return KEEL_SKIP;
 }
 
+static int exit_cr_read(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	vcpu->arch.regs.gpr[exit->reg.gpr & 15] = keel_cr_read(vcpu, exit->reg.nr);
+	keel_regs_dirty(vcpu, KEEL_RG_GPR);
+	return KEEL_SKIP;
+}
+
 static int exit_cr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	u64 value = vcpu->arch.regs.gpr[exit->reg.gpr & 15];
+	u64 value = exit->reg.has_msw ? exit->reg.msw : vcpu->arch.regs.gpr[exit->reg.gpr & 15];
 	u64 old_cr8 = vcpu->arch.regs.cr8;
 
+	if (exit->reg.read)
+		return exit_cr_read(vcpu, exit);
 	if (exit->reg.lmsw)
 		/* It can set PE, not clear it. */
 		value = (keel_cr_read(vcpu, 0) & ~(u64)LMSW_CLEARS) | (value & LMSW_SETS);

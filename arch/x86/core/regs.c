@@ -10,6 +10,9 @@
  */
 #include "core.h"
 #include "fpu.h"
+#include <keel/mem.h>
+
+#define CR3_PAE_TABLE BITS64(31, 5)
 
 u64 keel_edx_eax(const struct keel_vcpu *vcpu)
 {
@@ -103,14 +106,30 @@ void keel_special_get(struct keel_vcpu *vcpu, struct regs_special *out)
 	};
 }
 
+bool keel_pdptes_load(struct keel_vcpu *vcpu, u64 cr3)
+{
+	struct keel_regs *regs = &vcpu->arch.regs;
+	u64 pdpte[ARRAY_SIZE(regs->pdptr)];
+
+	if (!keel_host_caps.pdptes)
+		return true;
+	if (keel_gpa_read(vcpu->vm, to_gpa(cr3 & CR3_PAE_TABLE), pdpte, sizeof(pdpte)) ||
+	    !regs_pdptes_valid(pdpte, &vcpu->arch.cpuid.derived))
+		return false;
+	memcpy(regs->pdptr, pdpte, sizeof(pdpte));
+	keel_regs_dirty(vcpu, KEEL_RG_CR);
+	return true;
+}
+
 int keel_special_set(struct keel_vcpu *vcpu, const struct regs_special *in)
 {
 	struct keel_regs *regs = &vcpu->arch.regs;
-	bool refresh;
+	bool refresh, tables;
 
 	if (regs_check_special(in, &vcpu->arch.cpuid.derived) != REGS_OK)
 		return -EINVAL;
 	keel_regs_need(vcpu, KEEL_RG_SEG | KEEL_RG_CR);
+	tables = in->cr0 != regs->cr0 || in->cr3 != regs->cr3 || in->cr4 != regs->cr4 || in->efer != regs->efer;
 	refresh = in->cr4 != regs->cr4 || in->apic_base != vcpu->arch.apic_base;
 	regs->seg[REGS_SEG_CS] = in->cs;
 	regs->seg[REGS_SEG_DS] = in->ds;
@@ -130,6 +149,9 @@ int keel_special_set(struct keel_vcpu *vcpu, const struct regs_special *in)
 	regs->efer = in->efer;
 	vcpu->arch.apic_base = in->apic_base;
 	keel_regs_dirty(vcpu, KEEL_RG_SEG | KEEL_RG_CR);
+	/* Memory may not be there yet: then none is present, unless user space sets them as well. */
+	if (tables && keel_pae_paging(regs) && !keel_pdptes_load(vcpu, regs->cr3))
+		memset(regs->pdptr, 0, sizeof(regs->pdptr));
 	keel_vendor->flush(vcpu, KEEL_FLUSH_GUEST);
 	if (refresh)
 		keel_cpuid_refresh(vcpu);
@@ -184,6 +206,9 @@ int keel_cr_write(struct keel_vcpu *vcpu, unsigned int nr, u64 value)
 		reason = regs_check_cr8(value);
 		break;
 	}
+	if (reason == REGS_OK && nr != 8 && write.effects & REGS_LOAD_PDPTRS &&
+	    !keel_pdptes_load(vcpu, write.next.cr3))
+		reason = REGS_CR3_RESERVED;
 	if (reason != REGS_OK) {
 		keel_exception_error(vcpu, EVENT_GP, 0);
 		return -EINVAL;

@@ -110,8 +110,8 @@ static bool pae_paging(const struct regs_special *s)
 }
 
 /*
- * The CPU reads PDPTEs from memory by itself under nested paging on AMD-V, so they are carried for
- * the user's sake and change nothing.
+ * Where the CPU reads PDPTEs from memory by itself under nested paging they are carried for the user's
+ * sake and change nothing.
  */
 long keel_sregs2_get(struct keel_call *call)
 {
@@ -136,6 +136,7 @@ long keel_sregs2_set(struct keel_call *call)
 		return -EINVAL;
 	err = keel_special_set(call->vcpu, (const struct regs_special *)in);
 	if (!err && pdptrs)
+		/* keel_special_set() has marked their group. */
 		memcpy(call->vcpu->arch.regs.pdptr, in->pdptrs, sizeof(in->pdptrs));
 	return err;
 }

@@ -76,6 +76,8 @@ static void state_out(struct keel_vcpu *vcpu, const struct taskswitch *ts)
 	regs->cr3 = ts->state.cr3;
 	regs->dr7 = ts->state.dr7;
 	keel_regs_dirty(vcpu, KEEL_RG_ALL);
+	if (keel_pae_paging(regs))
+		keel_pdptes_load(vcpu, regs->cr3);
 	keel_vendor->flush(vcpu, KEEL_FLUSH_GUEST);
 }
 

@@ -54,7 +54,7 @@ int keel_tdp_init(struct keel_vm *vm)
 
 	if (!root)
 		return -ENOMEM;
-	radix_init(&vm->arch.tdp.tree, keel_vendor->pte_fmt, (void *)root, tdp_levels(), PAGE_OFFSET,
+	radix_init(&vm->arch.tdp.tree, keel_host_caps.pte_fmt, (void *)root, tdp_levels(), PAGE_OFFSET,
 		   sme_me_mask, 0);
 	return 0;
 }

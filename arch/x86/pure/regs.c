@@ -18,6 +18,9 @@
 	(REGS_CR4_PSE | REGS_CR4_PAE | REGS_CR4_PGE | REGS_CR4_PCIDE | REGS_CR4_SMEP |             \
 	 REGS_CR4_SMAP | REGS_CR4_PKE | REGS_CR4_LA57)
 
+#define PDPTE_PRESENT BIT64(0)
+#define PDPTE_RESERVED (BITS64(8, 5) | BITS64(2, 1))
+
 static bool pae_paging(const struct regs_control *c)
 {
 	return c->cr0 & REGS_CR0_PG && c->cr4 & REGS_CR4_PAE && !(c->efer & REGS_EFER_LMA);
@@ -98,6 +101,17 @@ enum regs_reason regs_write_cr3(const struct regs_control *now, u64 value,
 	if (pae_paging(now))
 		out->effects |= REGS_LOAD_PDPTRS;
 	return REGS_OK;
+}
+
+bool regs_pdptes_valid(const u64 pdpte[4], const struct cpuid_derived *cpuid)
+{
+	unsigned int i;
+
+	for (i = 0; i < 4; i++) {
+		if (pdpte[i] & PDPTE_PRESENT && pdpte[i] & (PDPTE_RESERVED | cpuid->gpa_reserved))
+			return false;
+	}
+	return true;
 }
 
 enum regs_reason regs_write_cr4(const struct regs_control *now, u64 value,

@@ -178,6 +178,9 @@ enum regs_reason regs_check_cr8(u64 value);
 enum regs_reason regs_write_dr6(u64 value, const struct cpuid_derived *cpuid, u64 *out);
 enum regs_reason regs_write_dr7(u64 value, u64 *out);
 
+/* The entries PAE paging loads with CR3: is any of the present ones reserved? SDM: "PDPTE Registers". */
+bool regs_pdptes_valid(const u64 pdpte[4], const struct cpuid_derived *cpuid);
+
 /* IA32_APIC_BASE, from WRMSR (@now is the current value) or from user space (@now == @value). */
 enum regs_reason regs_check_apic_base(u64 now, u64 value, const struct cpuid_derived *cpuid);
 

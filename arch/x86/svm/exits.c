@@ -44,7 +44,7 @@ static void decode_cr(struct keel_vcpu *vcpu, const struct vmcb_control *control
 	bool mov = svmqual_cr(control->exit_info1, &exit->reg.gpr);
 
 	exit->reg.nr = code_of(control) & 0xf;
-	exit->reg.lmsw = false;
+	exit->reg.read = exit->reg.lmsw = exit->reg.has_msw = false;
 	/* Without the general register's number, or for CLTS and LMSW, the instruction must be decoded. */
 	if (!(svm_hw.features & SVM_FEAT_DECODE) || !mov)
 		exit->insn_len = 0;
@@ -54,6 +54,7 @@ static void decode_cr(struct keel_vcpu *vcpu, const struct vmcb_control *control
 static void decode_cr0_sel(struct keel_vcpu *vcpu, const struct vmcb_control *control, struct keel_exit *exit)
 {
 	exit->reg.nr = 0;
+	exit->reg.read = exit->reg.has_msw = false;
 	exit->insn_len = 0;
 }
 
@@ -62,6 +63,7 @@ static void decode_exception(struct keel_vcpu *vcpu, const struct vmcb_control *
 	u8 vector = code_of(control) - SVM_EXIT_EXCEPTION;
 
 	exit->exception.vector = vector;
+	exit->exception.trap = false;
 	exit->exception.has_error = event_has_error_code(vector);
 	exit->exception.error_code = exit->exception.has_error ? control->exit_info1 : 0;
 	exit->exception.payload = 0;

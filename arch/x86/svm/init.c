@@ -57,6 +57,7 @@ static void read_features(void)
 	if (!boot_cpu_has(X86_FEATURE_V_SPEC_CTRL))
 		svm_hw.features &= ~SVM_FEAT_SPEC_CTRL;
 
+	keel_host_caps.pte_fmt = &radix_fmt_npt;
 	keel_host_caps.next_rip = svm_hw.nrips;
 	keel_host_caps.huge_1g = boot_cpu_has(X86_FEATURE_GBPAGES);
 	keel_host_caps.tsc_scaling = edx & SVM_FEAT_TSC_RATE;
@@ -148,7 +149,6 @@ static void svm_cpu_off(void)
 
 const struct keel_vendor_ops svm_ops = {
 	.name = "AMD-V",
-	.pte_fmt = &radix_fmt_npt,
 	.probe = svm_probe,
 	.hw_setup = svm_hw_setup,
 	.hw_teardown = svm_hw_teardown,

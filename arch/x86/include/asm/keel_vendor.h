@@ -23,7 +23,6 @@ enum keel_flush {
 
 struct keel_vendor_ops {
 	const char *name;			/* "AMD-V", "VT-x" */
-	const struct radix_fmt *pte_fmt;	/* the nested table's format */
 
 	/* Is the hardware there and usable? 0; -ENODEV: another vendor's CPU; -EOPNOTSUPP: unusable, one log line said why. [G] */
 	int (*probe)(void);
@@ -92,7 +91,9 @@ extern const struct keel_vendor_ops *keel_vendor;
 
 /* What the hardware offers, filled by hw_setup(), constant afterwards. */
 struct keel_host_caps {
+	const struct radix_fmt *pte_fmt;	/* the nested table's format */
 	u32 cpuid_caps;		/* enum cpuid_cap bits the vendor code backs */
+	bool pdptes;		/* PAE paging's four top entries are registers: group KEEL_RG_CR has them */
 	bool next_rip;		/* exits report the instruction's length */
 	bool huge_1g;		/* nested 1 GiB leaves */
 	bool tsc_scaling;
