@@ -334,7 +334,7 @@ TEST(immediate_exit_completes_io)
 	RUN_TO(v, KVM_EXIT_HLT);
 }
 
-GUEST(spin, 64, "1: jmp 1b");
+GUEST(spin, 64, "sti\n 1: jmp 1b");
 
 static void ignore(int sig)
 {

@@ -20,7 +20,7 @@
 #define BYTES 0x10000u
 #define SECONDS 3
 
-GUEST(touch, 64, "mov $0x10000000, %eax\n"
+GUEST(touch, 64, "sti\n mov $0x10000000, %eax\n"
 		 "1: mov %ebx, (%rax)\n mov 0x1000(%rax), %ecx\n incl 0x2000(%rax)\n lock incl 0x3000(%rax)\n"
 		 "inc %ebx\n jmp 1b");
 

@@ -83,7 +83,7 @@ static struct vm *machine(unsigned int cpus, const uint8_t *code, size_t size)
 
 /* Two vCPUs hand a number back and forth: only possible when both run. */
 GUEST(ping_pong, 64,
-	"mov $200, %ecx\n"
+	"sti\n mov $200, %ecx\n"
 	"1: mov 0x40000, %eax\n mov %eax, %edx\n and $1, %edx\n cmp %edi, %edx\n jne 2f\n"
 	"lock incl 0x40000\n dec %ecx\n jz 3f\n"
 	"2: pause\n jmp 1b\n 3: hlt");
@@ -119,7 +119,7 @@ TEST(locked_operations)
 	EXPECT_EQ(80000, *(uint64_t *)(vm->ram + 0x40000));
 }
 
-GUEST(spin, 64, "1: lock incq 0x40000(,%rdi,8)\n jmp 1b");
+GUEST(spin, 64, "sti\n 1: lock incq 0x40000(,%rdi,8)\n jmp 1b");
 
 TEST(kicks)
 {
@@ -166,7 +166,7 @@ TEST(one_vcpu_two_threads)
 }
 
 /* The guest copies what it reads at GPA to its own counter page, for ever. */
-GUEST(reader, 64, "mov $0x80000000, %ebx\n 1: mov (%rbx), %rax\n mov %rax, 0x40000(,%rdi,8)\n"
+GUEST(reader, 64, "sti\n mov $0x80000000, %ebx\n 1: mov (%rbx), %rax\n mov %rax, 0x40000(,%rdi,8)\n"
 	"incq 0x40100(,%rdi,8)\n jmp 1b");
 
 static int wait_for(volatile uint64_t *where, uint64_t value)
@@ -247,7 +247,7 @@ TEST(slot_deleted_while_running)
 }
 
 /* Dirty logging switched on and read while a vCPU writes: every page it wrote is reported. */
-GUEST(writer, 64, "1: mov $0x80000000, %ebx\n mov $64, %ecx\n 2: incq (%rbx)\n add $4096, %rbx\n"
+GUEST(writer, 64, "sti\n 1: mov $0x80000000, %ebx\n mov $64, %ecx\n 2: incq (%rbx)\n add $4096, %rbx\n"
 	"dec %ecx\n jnz 2b\n incq 0x40100\n jmp 1b");
 
 TEST(dirty_log_while_running)
