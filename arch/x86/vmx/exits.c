@@ -147,7 +147,7 @@ static const struct vmx_exit_row vmx_exits[VMX_REASON_NR] = {
 	ROW(VMX_REASON_EPT_MISCONFIG, KEEL_EXIT_UNKNOWN, VMX_ROW_EVENT, "EPT misconfiguration"),
 	UD_ROW(VMX_REASON_INVEPT, "INVEPT"),
 	UNUSED_ROW(VMX_REASON_RDTSCP, "RDTSCP"),
-	UNUSED_ROW(VMX_REASON_TIMER, "preemption timer"),
+	ROW(VMX_REASON_TIMER, KEEL_EXIT_HOST_IRQ, VMX_ROW_ODD, "preemption timer"),
 	UD_ROW(VMX_REASON_INVVPID, "INVVPID"),
 	ROW(VMX_REASON_WBINVD, KEEL_EXIT_WBINVD, VMX_ROW_INSN, "WBINVD"),
 	ROW(VMX_REASON_XSETBV, KEEL_EXIT_XSETBV, VMX_ROW_INSN, "XSETBV"),
@@ -222,6 +222,8 @@ static noinline enum keel_exit_kind after_exit_slow(struct keel_vcpu *vcpu, u32 
 		word = vmx_read(VMCS_QUALIFICATION);
 	} else if (reason == VMX_REASON_NMI_WINDOW) {
 		events->shadow &= ~EVENT_SHADOW_STI;
+	} else if (reason == VMX_REASON_TIMER) {
+		vmx_write(VMCS_GUEST_TIMER, vmx_hw.stay);
 	}
 	if (flags & VMX_ROW_EVENT) {
 		if (vmxqual_iret(word, vmx_read(VMCS_VECTORING)))

@@ -13,12 +13,18 @@
 #include <asm/perf_event.h>
 #include <asm/processor.h>
 #include <asm/tlbflush.h>
+#include <asm/tsc.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <pure/vmxqual.h>
 #include <vmx/vmx.h>
 
 DEFINE_PER_CPU(struct vmx_cpu, vmx_cpu);
 struct vmx_hw vmx_hw __ro_after_init;
+
+static unsigned int vmx_max_stay;
+module_param(vmx_max_stay, uint, 0444);
+MODULE_PARM_DESC(vmx_max_stay, "Milliseconds after which a guest exits in any case; 0: when there is a reason to. For emulators that hold interrupts back from guests");
 
 #define CPUID_1_ECX_VMX BIT(5)
 
@@ -55,6 +61,7 @@ static int vmx_probe(void)
 			 VMX_PROC2_INVPCID | VMX_PROC2_TSC_SCALING)
 #define EXIT_REQUIRED	(VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_64BIT | VMX_EXIT_LOAD_EFER)
 #define EXIT_PAT	(VMX_EXIT_SAVE_PAT | VMX_EXIT_LOAD_PAT)
+#define EXIT_OPTIONAL	(EXIT_PAT | VMX_EXIT_CONCEAL_PT | VMX_EXIT_SAVE_TIMER)
 #define ENTRY_REQUIRED	(VMX_ENTRY_LOAD_DEBUG | VMX_ENTRY_64BIT | VMX_ENTRY_LOAD_EFER)
 
 static bool __init controls_read(u32 msr, u32 required, u32 optional, u32 refused, u32 *out)
@@ -85,6 +92,20 @@ static bool __init ept_usable(void)
 	return (vmx_hw.ept_vpid & need) == need && vmx_hw.ept_vpid & (VMX_CAP_INVEPT_ROOT | VMX_CAP_INVEPT_ALL);
 }
 
+/* Exits save what is left of the timer, so that short stays add up. */
+static void __init stay_setup(void)
+{
+	u64 misc, steps;
+
+	rdmsrl(VMX_MSR_MISC, misc);
+	steps = (u64)tsc_khz * vmx_max_stay >> (misc & VMX_MISC_TIMER_SHIFT);
+	vmx_hw.stay = min_t(u64, steps, U32_MAX);
+	if (!vmx_hw.stay || !(vmx_hw.exit & VMX_EXIT_SAVE_TIMER) || !(vmx_hw.pin & VMX_PIN_TIMER)) {
+		vmx_hw.pin &= ~VMX_PIN_TIMER;
+		vmx_hw.exit &= ~VMX_EXIT_SAVE_TIMER;
+	}
+}
+
 /* A tag is of use only if it can be dropped by itself, or all can. */
 static void __init vpid_agree(void)
 {
@@ -100,9 +121,9 @@ static int __init controls_setup(void)
 		pr_err("this CPU's VT-x has no extended page tables or no unrestricted guests, which are required\n");
 		return -EOPNOTSUPP;
 	}
-	if (!controls_read(VMX_MSR_PIN, PIN_REQUIRED, 0, 0, &vmx_hw.pin) ||
+	if (!controls_read(VMX_MSR_PIN, PIN_REQUIRED, VMX_PIN_TIMER, 0, &vmx_hw.pin) ||
 	    !controls_read(VMX_MSR_PROC, PROC_REQUIRED, 0, PROC_REFUSED, &vmx_hw.proc) ||
-	    !controls_read(VMX_MSR_EXIT, EXIT_REQUIRED, EXIT_PAT | VMX_EXIT_CONCEAL_PT, 0, &vmx_hw.exit) ||
+	    !controls_read(VMX_MSR_EXIT, EXIT_REQUIRED, EXIT_OPTIONAL, 0, &vmx_hw.exit) ||
 	    !controls_read(VMX_MSR_ENTRY, ENTRY_REQUIRED, VMX_ENTRY_LOAD_PAT | VMX_ENTRY_CONCEAL_PT, 0, &vmx_hw.entry) ||
 	    vmx_hw.basic & VMX_BASIC_32BIT ||
 	    (vmx_hw.basic & VMX_BASIC_MEMTYPE) != VMX_BASIC_MEMTYPE_WB) {
@@ -111,6 +132,7 @@ static int __init controls_setup(void)
 	}
 	pat_agree();
 	vpid_agree();
+	stay_setup();
 	return 0;
 }
 

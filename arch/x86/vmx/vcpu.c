@@ -127,6 +127,8 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 		vmx_write(VMCS_VPID, vmx->vpid);
 	if (vmx_hw.proc2 & VMX_PROC2_TSC_SCALING)
 		vmx_write(VMCS_TSC_MULTIPLIER, VMX_TSC_RATIO_ONE);
+	if (vmx_hw.pin & VMX_PIN_TIMER)
+		vmx_write(VMCS_GUEST_TIMER, vmx_hw.stay);
 	if (vmx_hw.proc2 & VMX_PROC2_PAUSE_LOOP) {
 		vmx_write(VMCS_PLE_GAP, PAUSE_GAP);
 		vmx_write(VMCS_PLE_WINDOW, PAUSE_WINDOW);

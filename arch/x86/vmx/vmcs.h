@@ -66,6 +66,7 @@
 #define VMCS_GUEST_BLOCKING		0x4824	/* "interruptibility state" */
 #define VMCS_GUEST_ACTIVITY		0x4826
 #define VMCS_GUEST_SYSENTER_CS		0x482a
+#define VMCS_GUEST_TIMER		0x482e
 #define VMCS_HOST_SYSENTER_CS		0x4c00
 
 /* Natural width: control, read-only, guest state, host state. */
@@ -114,6 +115,7 @@
 #define VMX_PIN_INTR		BIT(0)
 #define VMX_PIN_NMI		BIT(3)
 #define VMX_PIN_VIRTUAL_NMIS	BIT(5)
+#define VMX_PIN_TIMER		BIT(6)
 
 /* Primary processor-based. */
 #define VMX_PROC_INTR_WINDOW	BIT(2)
@@ -151,6 +153,7 @@
 #define VMX_EXIT_SAVE_PAT	BIT(18)
 #define VMX_EXIT_LOAD_PAT	BIT(19)
 #define VMX_EXIT_LOAD_EFER	BIT(21)
+#define VMX_EXIT_SAVE_TIMER	BIT(22)
 #define VMX_EXIT_CONCEAL_PT	BIT(24)
 
 /* Entry. */
@@ -270,6 +273,7 @@ enum vmx_reason {
 #define VMX_MSR_PROC		0x482
 #define VMX_MSR_EXIT		0x483
 #define VMX_MSR_ENTRY		0x484
+#define VMX_MSR_MISC		0x485
 #define VMX_MSR_CR0_FIXED_1	0x486
 #define VMX_MSR_CR4_FIXED_1	0x488
 #define VMX_MSR_PROC2		0x48b
@@ -294,6 +298,9 @@ enum vmx_reason {
 #define VMX_BASIC_MEMTYPE_WB	(6ULL << 50)
 #define VMX_BASIC_TRUE		BIT64(55)
 #define VMX_BASIC_ANY_ERROR	BIT64(56)	/* exceptions may be injected with and without an error code */
+
+/* IA32_VMX_MISC */
+#define VMX_MISC_TIMER_SHIFT	BITS64(4, 0)	/* TSC cycles in one step of the timer, as a power of two */
 
 /* IA32_VMX_EPT_VPID_CAP */
 #define VMX_CAP_EPT_LEVELS4	BIT64(6)

@@ -120,6 +120,7 @@ struct vmx_hw {
 	u64 ept_vpid;			/* VMX_CAP_* */
 	u32 pin, proc, proc2, exit, entry;	/* controls that are adopted, if only at times */
 	u32 error_vectors;		/* VMXQUAL_ERRORS* */
+	u32 stay;			/* steps of the timer after which a guest exits, with VMX_PIN_TIMER */
 	u64 cr0_fixed, cr4_fixed;	/* bits that must be set while a guest runs */
 	bool has_tsc_aux;
 	bool has_spec_ctrl;
