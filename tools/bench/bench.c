@@ -56,7 +56,8 @@ static void must_exit(struct vcpu *v, uint32_t reason)
 #define LOOP(name, op) GUEST(name, 64, "1:\n" op "\n dec %r15\n jnz 1b\n hlt")
 LOOP(l_nop, "nop");
 LOOP(l_cpuid, "xor %eax, %eax\n cpuid");
-LOOP(l_hypercall, "mov $0x7fff, %eax\n vmmcall");
+LOOP(l_vmcall, "mov $0x7fff, %eax\n vmcall");
+LOOP(l_vmmcall, "mov $0x7fff, %eax\n vmmcall");
 LOOP(l_rdmsr, "rdmsr");
 LOOP(l_wrmsr, "wrmsr");
 LOOP(l_pause, "pause");
@@ -104,7 +105,11 @@ static uint64_t in_guest(const uint8_t *code, size_t size, struct kvm_regs regs)
 #define IN_GUEST(name, ...) in_guest(guest_code(name), guest_size(name), (struct kvm_regs){ __VA_ARGS__ })
 
 static uint64_t row_cpuid(void) { return IN_GUEST(l_cpuid); }
-static uint64_t row_hypercall(void) { return IN_GUEST(l_hypercall); }
+static uint64_t row_hypercall(void)
+{
+	return __builtin_cpu_is("intel") ? IN_GUEST(l_vmcall) : IN_GUEST(l_vmmcall);
+}
+
 static uint64_t row_rdmsr(void) { return IN_GUEST(l_rdmsr, .rcx = 0x2ff); }
 static uint64_t row_wrmsr(void) { return IN_GUEST(l_wrmsr, .rcx = 0x2ff); }
 static uint64_t row_pause(void) { return IN_GUEST(l_pause); }

@@ -61,6 +61,11 @@ void vmx_l1d_free(void)
 	l1d_pages = NULL;
 }
 
+static __always_inline void l1d_read(unsigned int offset)
+{
+	READ_ONCE(*(u8 *)(l1d_pages + offset));
+}
+
 static noinline void l1d_flush_now(void)
 {
 	unsigned int i;
@@ -71,22 +76,29 @@ static noinline void l1d_flush_now(void)
 	}
 	/* The translations first, so that the second pass does nothing but fill the cache. */
 	for (i = 0; i < L1D_BYTES; i += PAGE_SIZE)
-		READ_ONCE(*(u8 *)(l1d_pages + i));
+		l1d_read(i);
 	asm volatile("lfence" : : : "memory");
-	for (i = 0; i < L1D_BYTES; i += L1D_LINE)
-		READ_ONCE(*(u8 *)(l1d_pages + i));
+	for (i = 0; i < L1D_BYTES; i += 8 * L1D_LINE) {
+		l1d_read(i);
+		l1d_read(i + L1D_LINE);
+		l1d_read(i + 2 * L1D_LINE);
+		l1d_read(i + 3 * L1D_LINE);
+		l1d_read(i + 4 * L1D_LINE);
+		l1d_read(i + 5 * L1D_LINE);
+		l1d_read(i + 6 * L1D_LINE);
+		l1d_read(i + 7 * L1D_LINE);
+	}
 	asm volatile("lfence" : : : "memory");
 }
 
 /* Interrupt handlers leave a note of their own. */
-static noinline void l1d_before_entry(struct vmx_vcpu *vmx)
+static __always_inline void l1d_before_entry(struct vmx_vcpu *vmx)
 {
-	bool dirty = vmx->l1d_dirty || kvm_get_cpu_l1tf_flush_l1d();
-
+	if (likely(!vmx->l1d_dirty && !kvm_get_cpu_l1tf_flush_l1d()) && !static_branch_unlikely(&l1d_always))
+		return;
 	vmx->l1d_dirty = false;
 	kvm_clear_cpu_l1tf_flush_l1d();
-	if (dirty || static_branch_unlikely(&l1d_always))
-		l1d_flush_now();
+	l1d_flush_now();
 }
 
 /* --- the entry ------------------------------------------------------------------------------------ */
@@ -103,20 +115,29 @@ static noinline void enter_prepare(struct keel_vcpu *vcpu)
 	vmx->pending = 0;
 }
 
+/* An NMI that is injected must not be blocked; its delivery blocks others. */
+static noinline void blocking_in(struct keel_vcpu *vcpu)
+{
+	const struct event_state *events = &vcpu->arch.events;
+	u64 rflags = vcpu->arch.regs.rflags;
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	bool nmi = vmx->entry_event && vmxqual_event_type(vmx->entry_event) == VMXQUAL_NMI;
+	u32 blocking = vmxqual_blocking(events->shadow, rflags & X86_EFLAGS_IF, events->nmi_masked && !nmi);
+
+	if (blocking != vmx->blocking || (events->shadow && rflags & X86_EFLAGS_TF))
+		vmx_blocking_write(vmx, blocking, rflags & X86_EFLAGS_TF);
+}
+
 static __always_inline void registers_in(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)
 {
 	const struct keel_regs *regs = &vcpu->arch.regs;
 	const struct event_state *events = &vcpu->arch.events;
-	bool nmi = vmx->entry_event && vmxqual_event_type(vmx->entry_event) == VMXQUAL_NMI;
-	u32 blocking = vmxqual_blocking(events->shadow, regs->rflags & X86_EFLAGS_IF,
-					events->nmi_masked && !nmi);
 
 	vmx_control64(&vmx->rip, VMCS_GUEST_RIP, regs->rip);
 	vmx_control64(&vmx->rsp, VMCS_GUEST_RSP, regs->gpr[KEEL_RSP]);
 	vmx_control64(&vmx->rflags, VMCS_GUEST_RFLAGS, regs->rflags);
-	if (unlikely(blocking != vmx->blocking ||
-		     (events->shadow && regs->rflags & X86_EFLAGS_TF)))
-		vmx_blocking_write(vmx, blocking, regs->rflags & X86_EFLAGS_TF);
+	if (unlikely(vmx->blocking | events->shadow | events->nmi_masked))
+		blocking_in(vcpu);
 	if (unlikely(vmx->cr2 != native_read_cr2()))
 		native_write_cr2(vmx->cr2);
 }

@@ -17,8 +17,8 @@ typedef void vmx_decode_fn(struct keel_vcpu *vcpu, struct keel_exit *exit);
 
 /* vmx_exit_row.flags */
 enum {
-	VMX_ROW_INSN	= 1 << 0,	/* the instruction's length is reported */
-	VMX_ROW_IO	= 1 << 1,	/* port I/O, decoded at once */
+	VMX_ROW_INSN	= 1 << 0,	/* the instruction's length is reported; never with another flag */
+	VMX_ROW_IO	= 1 << 1,	/* the same of port I/O, which is decoded at once */
 	VMX_ROW_ODD	= 1 << 2,	/* after_exit_odd() has something to do */
 	VMX_ROW_EVENT	= 1 << 3,	/* may have cut an event's delivery, or an IRET's unmasking of NMIs */
 };
@@ -99,13 +99,13 @@ static void decode_task(struct keel_vcpu *vcpu, struct keel_exit *exit)
 static const struct vmx_exit_row vmx_exits[VMX_REASON_NR] = {
 	FN_ROW(VMX_REASON_EVENT, KEEL_EXIT_EXCEPTION, VMX_ROW_ODD | VMX_ROW_EVENT, decode_event,
 	       "exception or NMI"),
-	ROW(VMX_REASON_INTR, KEEL_EXIT_HOST_IRQ, 0, "external interrupt"),
+	ROW(VMX_REASON_INTR, KEEL_EXIT_HOST_IRQ, VMX_ROW_ODD, "external interrupt"),
 	ROW(VMX_REASON_TRIPLE_FAULT, KEEL_EXIT_SHUTDOWN, 0, "triple fault"),
 	ROW(VMX_REASON_INIT, KEEL_EXIT_HOST_IRQ, 0, "INIT"),
 	UNUSED_ROW(VMX_REASON_SIPI, "SIPI"),
 	ROW(VMX_REASON_IO_SMI, KEEL_EXIT_HOST_IRQ, 0, "I/O SMI"),
 	ROW(VMX_REASON_SMI, KEEL_EXIT_HOST_IRQ, 0, "SMI"),
-	ROW(VMX_REASON_INTR_WINDOW, KEEL_EXIT_IRQ_WINDOW, 0, "interrupt window"),
+	ROW(VMX_REASON_INTR_WINDOW, KEEL_EXIT_IRQ_WINDOW, VMX_ROW_ODD, "interrupt window"),
 	ROW(VMX_REASON_NMI_WINDOW, KEEL_EXIT_NMI_WINDOW, VMX_ROW_ODD, "NMI window"),
 	FN_ROW(VMX_REASON_TASK_SWITCH, KEEL_EXIT_TASK_SWITCH, VMX_ROW_EVENT, decode_task, "task switch"),
 	ROW(VMX_REASON_CPUID, KEEL_EXIT_CPUID, VMX_ROW_INSN, "CPUID"),
@@ -128,16 +128,19 @@ static const struct vmx_exit_row vmx_exits[VMX_REASON_NR] = {
 	UD_ROW(VMX_REASON_VMXON, "VMXON"),
 	FN_ROW(VMX_REASON_CR, KEEL_EXIT_CR, VMX_ROW_INSN, decode_cr, "control register"),
 	ROW(VMX_REASON_DR, KEEL_EXIT_DR, 0, "debug register"),
-	ROW(VMX_REASON_IO, KEEL_EXIT_IO, VMX_ROW_INSN | VMX_ROW_IO, "port I/O"),
+	ROW(VMX_REASON_IO, KEEL_EXIT_IO, VMX_ROW_IO, "port I/O"),
 	ROW(VMX_REASON_RDMSR, KEEL_EXIT_RDMSR, VMX_ROW_INSN, "RDMSR"),
 	ROW(VMX_REASON_WRMSR, KEEL_EXIT_WRMSR, VMX_ROW_INSN, "WRMSR"),
 	ROW(VMX_REASON_BAD_GUEST, KEEL_EXIT_BAD_ENTRY, 0, "invalid guest state"),
 	ROW(VMX_REASON_BAD_MSR, KEEL_EXIT_BAD_ENTRY, 0, "MSR loading"),
+	UNUSED_ROW(35, "reason 35"),
 	ROW(VMX_REASON_MWAIT, KEEL_EXIT_MWAIT, VMX_ROW_INSN, "MWAIT"),
 	UNUSED_ROW(VMX_REASON_MTF, "monitor trap flag"),
+	UNUSED_ROW(38, "reason 38"),
 	ROW(VMX_REASON_MONITOR, KEEL_EXIT_MWAIT, VMX_ROW_INSN, "MONITOR"),
 	ROW(VMX_REASON_PAUSE, KEEL_EXIT_PAUSE, VMX_ROW_INSN, "PAUSE"),
 	ROW(VMX_REASON_ENTRY_MC, KEEL_EXIT_BAD_ENTRY, 0, "machine check at entry"),
+	UNUSED_ROW(42, "reason 42"),
 	UNUSED_ROW(VMX_REASON_TPR, "TPR below threshold"),
 	UNUSED_ROW(VMX_REASON_APIC_ACCESS, "APIC access"),
 	UNUSED_ROW(VMX_REASON_EOI, "virtualized EOI"),
@@ -166,6 +169,7 @@ static const struct vmx_exit_row vmx_exits[VMX_REASON_NR] = {
 	UD_ROW(VMX_REASON_TPAUSE, "TPAUSE"),
 	UD_ROW(VMX_REASON_LOADIWKEY, "LOADIWKEY"),
 	UD_ROW(VMX_REASON_ENCLV, "ENCLV"),
+	UNUSED_ROW(71, "reason 71"),
 	UNUSED_ROW(VMX_REASON_ENQCMD_PASID, "ENQCMD PASID"),
 	UNUSED_ROW(VMX_REASON_ENQCMDS_PASID, "ENQCMDS PASID"),
 	UNUSED_ROW(VMX_REASON_BUS_LOCK, "bus lock"),
@@ -180,7 +184,7 @@ static __always_inline const struct vmx_exit_row *row_of(u32 reason)
 {
 	u16 basic = reason;
 
-	if (likely(basic < VMX_REASON_NR && vmx_exits[basic].name))
+	if (likely(basic < VMX_REASON_NR))
 		return &vmx_exits[basic];
 	return &vmx_exit_other;
 }
@@ -230,6 +234,7 @@ static noinline enum keel_exit_kind after_exit_slow(struct keel_vcpu *vcpu, u32 
 			events->nmi_masked = true;
 		vmx_events_harvest(vcpu);
 	}
+	/* Of the exits that a CPU can take in HLT, none goes another way. */
 	if (vmx->halts && vmx_read(VMCS_GUEST_ACTIVITY) != VMX_ACTIVITY_ACTIVE)
 		vmx_write(VMCS_GUEST_ACTIVITY, VMX_ACTIVITY_ACTIVE);
 	return vmx->kind;
@@ -259,7 +264,7 @@ static noinline enum keel_exit_kind after_no_run(struct keel_vcpu *vcpu, u32 rea
 static __always_inline bool after_exit_io(struct keel_exit *exit)
 {
 	struct vmxqual_io io;
-	bool valid = vmxqual_io(vmx_read(VMCS_QUALIFICATION), &io);
+	bool valid = vmxqual_io(vmx_read_hot(VMCS_QUALIFICATION), &io);
 
 	exit->io.port = io.port;
 	exit->io.size = io.size;
@@ -272,26 +277,30 @@ static __always_inline void harvest(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx
 {
 	struct keel_regs *regs = &vcpu->arch.regs;
 	struct event_state *events = &vcpu->arch.events;
-	u32 blocking = vmx_read(VMCS_GUEST_BLOCKING);
+	u32 blocking = vmx_read_hot(VMCS_GUEST_BLOCKING);
 
-	vmx->rip = regs->rip = vmx_read(VMCS_GUEST_RIP);
-	vmx->rsp = regs->gpr[KEEL_RSP] = vmx_read(VMCS_GUEST_RSP);
-	vmx->rflags = regs->rflags = vmx_read(VMCS_GUEST_RFLAGS);
+	vmx->rip = regs->rip = vmx_read_hot(VMCS_GUEST_RIP);
+	vmx->rsp = regs->gpr[KEEL_RSP] = vmx_read_hot(VMCS_GUEST_RSP);
+	vmx->rflags = regs->rflags = vmx_read_hot(VMCS_GUEST_RFLAGS);
 	vmx->blocking = blocking;
 	regs->valid = KEEL_RG_GPR;
-	events->shadow = vmxqual_shadow(blocking);
-	events->nmi_masked = blocking & VMXQUAL_BLOCK_NMI;
+	events->shadow = 0;
+	events->nmi_masked = false;
+	if (unlikely(blocking)) {
+		events->shadow = vmxqual_shadow(blocking);
+		events->nmi_masked = blocking & VMXQUAL_BLOCK_NMI;
+	}
 }
 
 enum keel_exit_kind vmx_after_exit(struct keel_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	const struct vmx_exit_row *row;
-	u32 reason = 0, len = 0;
+	u32 reason = 0;
 	u8 kind, flags;
 
 	if (likely(vmx->status == VMX_RAN))
-		reason = vmx_read(VMCS_EXIT_REASON);
+		reason = vmx_read_hot(VMCS_EXIT_REASON);
 	if (unlikely(vmx->status != VMX_RAN || reason & VMX_REASON_FAILED))
 		return after_no_run(vcpu, reason);
 	row = row_of(reason);
@@ -302,15 +311,19 @@ enum keel_exit_kind vmx_after_exit(struct keel_vcpu *vcpu)
 	vmx->entry_event = 0;
 	harvest(vcpu, vmx);
 
-	if (flags & VMX_ROW_INSN)
-		len = vmx_read(VMCS_INSN_LEN);
-	if (flags & VMX_ROW_IO && unlikely(!after_exit_io(&vcpu->arch.exit)))
-		kind = KEEL_EXIT_UNKNOWN;
-	vcpu->arch.insn_len = len;
 	vmx->kind = kind;
-	if (unlikely(flags & (VMX_ROW_ODD | VMX_ROW_EVENT) || vmx->halts))
-		return after_exit_slow(vcpu, reason, flags);
-	return kind;
+	if (likely(flags == VMX_ROW_INSN)) {
+		vcpu->arch.insn_len = vmx_read_hot(VMCS_INSN_LEN);
+		return kind;
+	}
+	if (flags == VMX_ROW_IO) {
+		vcpu->arch.insn_len = vmx_read_hot(VMCS_INSN_LEN);
+		if (unlikely(!after_exit_io(&vcpu->arch.exit)))
+			vmx->kind = kind = KEEL_EXIT_UNKNOWN;
+		return kind;
+	}
+	vcpu->arch.insn_len = 0;
+	return flags ? after_exit_slow(vcpu, reason, flags) : kind;
 }
 
 void vmx_decode(struct keel_vcpu *vcpu, struct keel_exit *exit)
@@ -322,7 +335,8 @@ void vmx_decode(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	exit->kind = vmx->kind;
 	exit->insn_len = vcpu->arch.insn_len;
 	exit->nr_bytes = 0;
-	vmx->l1d_dirty = true;
+	/* With IRQs off it is the fast path that asks, which touches nothing worth a guest's while. */
+	vmx->l1d_dirty |= !irqs_disabled();
 	if (row->fn && row->kind == vmx->kind)
 		row->fn(vcpu, exit);
 }

@@ -15,10 +15,10 @@ static void load_segment(struct keel_regs *regs, enum regs_segment_id id)
 {
 	struct regs_segment *to = &regs->seg[id];
 
-	regs_segment_from_vmx(to, vmx_read(VMCS_GUEST_ES_RIGHTS + 2 * id));
-	to->selector = vmx_read(VMCS_GUEST_ES + 2 * id);
-	to->limit = vmx_read(VMCS_GUEST_ES_LIMIT + 2 * id);
-	to->base = vmx_read(VMCS_GUEST_ES_BASE + 2 * id);
+	regs_segment_from_vmx(to, vmx_read_hot(VMCS_GUEST_ES_RIGHTS + 2 * id));
+	to->selector = vmx_read_hot(VMCS_GUEST_ES + 2 * id);
+	to->limit = vmx_read_hot(VMCS_GUEST_ES_LIMIT + 2 * id);
+	to->base = vmx_read_hot(VMCS_GUEST_ES_BASE + 2 * id);
 }
 
 /* What an entry insists on and a VMM need not know: loaded segments are accessed, the task is busy. */
@@ -54,10 +54,10 @@ static void load_data(struct keel_regs *regs)
 	for (i = 0; i < ARRAY_SIZE(data_segments); i++)
 		load_segment(regs, data_segments[i]);
 	regs->gdt = (struct regs_dtable){
-		.base = vmx_read(VMCS_GUEST_GDT_BASE), .limit = vmx_read(VMCS_GUEST_GDT_LIMIT),
+		.base = vmx_read_hot(VMCS_GUEST_GDT_BASE), .limit = vmx_read_hot(VMCS_GUEST_GDT_LIMIT),
 	};
 	regs->idt = (struct regs_dtable){
-		.base = vmx_read(VMCS_GUEST_IDT_BASE), .limit = vmx_read(VMCS_GUEST_IDT_LIMIT),
+		.base = vmx_read_hot(VMCS_GUEST_IDT_BASE), .limit = vmx_read_hot(VMCS_GUEST_IDT_LIMIT),
 	};
 }
 
@@ -83,14 +83,14 @@ static void load_control(struct vmx_vcpu *vmx, struct keel_regs *regs)
 	u64 cr4_mask = vmx->controls.cr4_mask;
 	unsigned int i;
 
-	regs->cr0 = (vmx->cr0_shadow & ~REGS_CR0_TS) | (vmx_read(VMCS_GUEST_CR0) & REGS_CR0_TS);
+	regs->cr0 = (vmx->cr0_shadow & ~REGS_CR0_TS) | (vmx_read_hot(VMCS_GUEST_CR0) & REGS_CR0_TS);
 	regs->cr2 = vmx->cr2;
-	regs->cr3 = vmx_read(VMCS_GUEST_CR3);
-	regs->cr4 = (vmx->cr4_shadow & cr4_mask) | (vmx_read(VMCS_GUEST_CR4) & ~cr4_mask);
+	regs->cr3 = vmx_read_hot(VMCS_GUEST_CR3);
+	regs->cr4 = (vmx->cr4_shadow & cr4_mask) | (vmx_read_hot(VMCS_GUEST_CR4) & ~cr4_mask);
 	regs->efer = vmx->efer;
 	if (unlikely(pae_paging(regs)))
 		for (i = 0; i < ARRAY_SIZE(regs->pdptr); i++)
-			regs->pdptr[i] = vmx_read(VMCS_GUEST_PDPTE0 + 2 * i);
+			regs->pdptr[i] = vmx_read_hot(VMCS_GUEST_PDPTE0 + 2 * i);
 }
 
 static void commit_efer(struct vmx_vcpu *vmx, u64 efer)
@@ -145,7 +145,7 @@ void vmx_regs_load(struct keel_vcpu *vcpu, u32 groups)
 		load_control(vmx, regs);
 	if (groups & KEEL_RG_DR) {
 		regs->dr6 = vmx->dr6;
-		regs->dr7 = vmx_read(VMCS_GUEST_DR7);
+		regs->dr7 = vmx_read_hot(VMCS_GUEST_DR7);
 	}
 	regs->valid |= groups;
 }

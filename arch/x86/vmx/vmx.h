@@ -155,6 +155,17 @@ static __always_inline u64 vmx_read(unsigned long field)
 	return value;
 }
 
+/* Of a field that every CPU has, on the hot path: nothing to check. */
+static __always_inline u64 vmx_read_hot(unsigned long field)
+{
+	u64 value;
+
+	asm volatile("1: vmread %[field], %[value]\n2:\n"
+		     _ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_ZERO_REG, %[value])
+		     : [value] "=r" (value) : [field] "r" (field) : "cc");
+	return value;
+}
+
 static __always_inline void vmx_write(unsigned long field, u64 value)
 {
 	asm goto("1: vmwrite %[value], %[field]\n\tjbe %l[failed]\n2:\n" _ASM_EXTABLE(1b, 2b)
