@@ -2,9 +2,9 @@
 /*
  * Decoders and encoders of VT-x's exit information and event words.
  *
- * Owns the layouts of exit qualifications, event words and capability MSRs; does not read a VMCS. Any context.
- * Intel SDM volume 3: "VM Exits" ("Recording VM-Exit Information"), "VM-Execution Control Fields", "VMX
- * Capability Reporting Facility".
+ * Owns the layouts of exit qualifications, event words and capability MSRs; does not read a VMCS.
+ * Any context. Intel SDM volume 3: "VM Exits" ("Recording VM-Exit Information"), "VM-Execution
+ * Control Fields", "VMX Capability Reporting Facility".
  */
 #include "vmxqual.h"
 

@@ -14,7 +14,10 @@ struct vmxqual_io {
 	bool rep;
 };
 
-/* Exit qualification of an I/O instruction. False when it names no operand size. SDM: "Exit Qualification for I/O Instructions". */
+/*
+ * Exit qualification of an I/O instruction. False when it names no operand size. SDM: "Exit
+ * Qualification for I/O Instructions".
+ */
 static inline bool vmxqual_io(u64 qual, struct vmxqual_io *out)
 {
 	out->port = qual >> 16;
@@ -32,15 +35,16 @@ static inline bool vmxqual_io(u64 qual, struct vmxqual_io *out)
 #define VMXQUAL_TABLE	0x8	/* of the guest's own page tables, by the CPU */
 
 /*
- * What an EPT violation was after; with accessed and dirty flags in use the CPU's walk of the guest's tables
- * counts as writing them. SDM: "Exit Qualification for EPT Violations".
+ * What an EPT violation was after; with accessed and dirty flags in use the CPU's walk of the
+ * guest's tables counts as writing them. SDM: "Exit Qualification for EPT Violations".
  */
 u8 vmxqual_ept(u64 qual);
 
 /*
- * Did the exit happen within an IRET that had ended the blocking of NMIs already? True: they are
- * to be blocked again, because the IRET runs again. The bit has the same place in the exit's event word and in the
- * qualification of an EPT violation; no such thing during delivery of an event. SDM: "Information for VM Exits Due to Vectored Events".
+ * Did the exit happen within an IRET that had ended the blocking of NMIs already? True: they are to
+ * be blocked again, because the IRET runs again. The bit has the same place in the exit's event
+ * word and in the qualification of an EPT violation; no such thing during delivery of an event.
+ * SDM: "Information for VM Exits Due to Vectored Events".
  */
 static inline bool vmxqual_iret(u64 word, u32 vectoring)
 {
@@ -79,7 +83,10 @@ struct vmxqual_task {
 	u32 error_code;		/* to be pushed onto the new task's stack */
 };
 
-/* SDM: "Exit Qualification for Task Switches"; an error code comes with the IDT-vectoring information. */
+/*
+ * SDM: "Exit Qualification for Task Switches"; an error code comes with the IDT-vectoring
+ * information.
+ */
 void vmxqual_task(u64 qual, u32 vectoring, u32 error, struct vmxqual_task *out);
 
 /* The event words: IDT-vectoring, exit-interruption and VM-entry interruption information. */
@@ -109,8 +116,9 @@ static inline u8 vmxqual_event_vector(u32 word)
 bool vmxqual_vectoring(u32 word, u32 error, struct event_vectoring *out);
 
 /*
- * VM-entry interruption information for @ev, and its error code to *error; 0 when @ev is nothing to inject.
- * @errors: vectors, one bit each, that take an error code in this CPU's eyes. SDM: "VM-Entry Controls for Event Injection".
+ * VM-entry interruption information for @ev, and its error code to *error; 0 when @ev is nothing to
+ * inject. @errors: vectors, one bit each, that take an error code in this CPU's eyes. SDM:
+ * "VM-Entry Controls for Event Injection".
  */
 u32 vmxqual_inject(const struct event_decision *ev, u32 errors, u32 *error);
 
@@ -123,8 +131,9 @@ u32 vmxqual_inject(const struct event_decision *ev, u32 errors, u32 *error);
 #define VMXQUAL_BLOCK_NMI	0x8u
 
 /*
- * The interruptibility state that an entry accepts for EVENT_SHADOW_* in @shadow: never both kinds, and STI's only with
- * RFLAGS.IF. @nmi_masked: NMIs are blocked. SDM: "Checks on Guest Non-Register State".
+ * The interruptibility state that an entry accepts for EVENT_SHADOW_* in @shadow: never both kinds,
+ * and STI's only with RFLAGS.IF. @nmi_masked: NMIs are blocked. SDM: "Checks on Guest Non-Register
+ * State".
  */
 static inline u32 vmxqual_blocking(u8 shadow, bool rflags_if, bool nmi_masked)
 {
@@ -145,8 +154,9 @@ static inline u8 vmxqual_shadow(u32 state)
 
 /*
  * The value of a control word: @required and as much of @optional as the capability MSR's value
- * @cap allows (low half: bits that must be 1; high half: bits that may be). False when a required bit may not be set,
- * or one that is neither required nor optional must be and is in @refused. SDM: "VMX Capability Reporting Facility".
+ * @cap allows (low half: bits that must be 1; high half: bits that may be). False when a required
+ * bit may not be set, or one that is neither required nor optional must be and is in @refused. SDM:
+ * "VMX Capability Reporting Facility".
  */
 bool vmxqual_controls(u64 cap, u32 required, u32 optional, u32 refused, u32 *out);
 

@@ -2,8 +2,9 @@
 /*
  * Entering the guest: what is left to do in C around the world switch.
  *
- * Owns the moment of entry, the flush of the L1 cache, and CR2 and DR6, which the CPU does not switch. RIP, RSP and
- * RFLAGS go in here and come out in exits.c. Everything that is rare hides behind vmx_vcpu.pending.
+ * Owns the moment of entry, the flush of the L1 cache, and CR2 and DR6, which the CPU does not
+ * switch. RIP, RSP and RFLAGS go in here and come out in exits.c. Everything that is rare hides
+ * behind vmx_vcpu.pending.
  *
  * Context: IRQs off. SDM volume 3: "VM Entries", "Loading Host State"; "L1 Terminal Fault".
  */
@@ -18,14 +19,17 @@
 #include <pure/vmxqual.h>
 #include <vmx/vmx.h>
 
-/* --- L1 terminal fault ---------------------------------------------------------------------------- */
+/*
+ * --- L1 terminal fault
+ * ----------------------------------------------------------------------------
+ */
 
-#define L1D_ORDER	4			/* 64 KiB: no L1 data cache affected is larger than half of it */
+#define L1D_ORDER	4	/* 64 KiB: no L1 data cache affected is larger than half of it */
 #define L1D_BYTES	(PAGE_SIZE << L1D_ORDER)
 #define L1D_LINE	64
 
 static DEFINE_STATIC_KEY_FALSE(l1d_flush);	/* this CPU is affected and the host wants it */
-static DEFINE_STATIC_KEY_FALSE(l1d_always);	/* at every entry, not only after other work of the host */
+static DEFINE_STATIC_KEY_FALSE(l1d_always);	/* at every entry, not only after other work */
 static void *l1d_pages;				/* for CPUs without the command */
 
 int __init vmx_l1d_setup(void)
@@ -44,7 +48,9 @@ int __init vmx_l1d_setup(void)
 		l1d_pages = (void *)__get_free_pages(GFP_KERNEL, L1D_ORDER);
 		if (!l1d_pages)
 			return -ENOMEM;
-		/* Different content in each, or the pages may be merged into one by a host below. */
+		/*
+		 * Different content in each, or the pages may be merged into one by a host below.
+		 */
 		for (i = 0; i < 1 << L1D_ORDER; i++)
 			memset(l1d_pages + i * PAGE_SIZE, i + 1, PAGE_SIZE);
 	}
@@ -94,14 +100,18 @@ static noinline void l1d_flush_now(void)
 /* Interrupt handlers leave a note of their own. */
 static __always_inline void l1d_before_entry(struct vmx_vcpu *vmx)
 {
-	if (likely(!vmx->l1d_dirty && !kvm_get_cpu_l1tf_flush_l1d()) && !static_branch_unlikely(&l1d_always))
+	if (likely(!vmx->l1d_dirty && !kvm_get_cpu_l1tf_flush_l1d()) &&
+	    !static_branch_unlikely(&l1d_always))
 		return;
 	vmx->l1d_dirty = false;
 	kvm_clear_cpu_l1tf_flush_l1d();
 	l1d_flush_now();
 }
 
-/* --- the entry ------------------------------------------------------------------------------------ */
+/*
+ * --- the entry
+ * ------------------------------------------------------------------------------------
+ */
 
 static noinline void enter_prepare(struct keel_vcpu *vcpu)
 {
@@ -122,7 +132,8 @@ static noinline void blocking_in(struct keel_vcpu *vcpu)
 	u64 rflags = vcpu->arch.regs.rflags;
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	bool nmi = vmx->entry_event && vmxqual_event_type(vmx->entry_event) == VMXQUAL_NMI;
-	u32 blocking = vmxqual_blocking(events->shadow, rflags & X86_EFLAGS_IF, events->nmi_masked && !nmi);
+	u32 blocking = vmxqual_blocking(events->shadow, rflags & X86_EFLAGS_IF,
+					events->nmi_masked && !nmi);
 
 	if (blocking != vmx->blocking || (events->shadow && rflags & X86_EFLAGS_TF))
 		vmx_blocking_write(vmx, blocking, rflags & X86_EFLAGS_TF);
@@ -148,7 +159,10 @@ static __always_inline void debug_in(struct keel_vcpu *vcpu)
 		set_debugreg(to_vmx(vcpu)->dr6, 6);
 }
 
-/* An exit leaves DR7 disarmed. While the guest's breakpoints are in the CPU, core/debug.c sees to it. */
+/*
+ * An exit leaves DR7 disarmed. While the guest's breakpoints are in the CPU, core/debug.c sees to
+ * it.
+ */
 static __always_inline void debug_out(struct keel_vcpu *vcpu)
 {
 	if (unlikely(vcpu->arch.debug_active)) {

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Events between the common code and the VMCS: injection, its revocation, hand-back of a delivery that an
- * exit cut short, interruptibility, and the windows at which an interrupt or NMI could be taken.
+ * Events between the common code and the VMCS: injection, its revocation, hand-back of a delivery
+ * that an exit cut short, interruptibility, and the windows at which an interrupt or NMI could be
+ * taken.
  *
- * Owns vmx_vcpu.entry_event, .blocking and .windows, and of the VMCS: the entry's event fields, interruptibility and
- * pending debug exceptions. Does not own priority and merging (pure/event.c) nor the words' layouts (pure/vmxqual.c).
+ * Owns vmx_vcpu.entry_event, .blocking and .windows, and of the VMCS: the entry's event fields,
+ * interruptibility and pending debug exceptions. Does not own priority and merging (pure/event.c)
+ * nor the words' layouts (pure/vmxqual.c).
  *
- * With virtual NMIs the CPU itself knows whether they are blocked and when an IRET ends it; events.nmi_masked
- * follows at each exit. In the shadow of STI some CPUs open the NMI window and some do not: at an exit for it
- * the shadow is taken as over, or that exit would come again and again.
+ * With virtual NMIs the CPU itself knows whether they are blocked and when an IRET ends it;
+ * events.nmi_masked follows at each exit. In the shadow of STI some CPUs open the NMI window and
+ * some do not: at an exit for it the shadow is taken as over, or that exit would come again and
+ * again.
  *
- * Context: loaded, preemption off or IRQs off. SDM volume 3: "Event Injection", "Information for VM Exits That Occur
- * During Event Delivery", "Guest Non-Register State", "Virtual NMIs".
+ * Context: loaded, preemption off or IRQs off. SDM volume 3: "Event Injection", "Information for VM
+ * Exits That Occur During Event Delivery", "Guest Non-Register State", "Virtual NMIs".
  */
 #include <pure/vmxqual.h>
 #include <vmx/vmx.h>
@@ -80,8 +83,8 @@ void vmx_window(struct keel_vcpu *vcpu, u32 windows)
 }
 
 /*
- * With a shadow and RFLAGS.TF the CPU wants to be told that the trap of the instruction before is still due;
- * without them it must not be told.
+ * With a shadow and RFLAGS.TF the CPU wants to be told that the trap of the instruction before is
+ * still due; without them it must not be told.
  */
 void vmx_blocking_write(struct vmx_vcpu *vmx, u32 blocking, bool trap)
 {

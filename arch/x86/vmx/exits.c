@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * After an exit: harvest, classification, and the translation of exit reasons into struct keel_exit.
+ * After an exit: harvest, classification, and the translation of exit reasons into struct
+ * keel_exit.
  *
- * Owns the one table of exit reasons. A reason that needs no action of the host, or never comes with the controls in use, stands
- * there too, with the kind KEEL_EXIT_UNKNOWN, so that a report can name it. Does not act on an exit, but for what
- * the host has to take before anything else: NMIs and machine checks.
+ * Owns the one table of exit reasons. A reason that needs no action of the host, or never comes
+ * with the controls in use, stands there too, with the kind KEEL_EXIT_UNKNOWN, so that a report can
+ * name it. Does not act on an exit, but for what the host has to take before anything else: NMIs
+ * and machine checks.
  *
- * Context: vmx_after_exit() with IRQs off, on the hot path; vmx_decode() loaded, IRQs on.
- * SDM volume 3: "VM Exits", appendix "VMX Basic Exit Reasons".
+ * Context: vmx_after_exit() with IRQs off, on the hot path; vmx_decode() loaded, IRQs on. SDM
+ * volume 3: "VM Exits", appendix "VMX Basic Exit Reasons".
  */
 #include <keel/exit.h>
 #include <pure/vmxqual.h>
@@ -87,7 +89,9 @@ static void decode_task(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	exit->task.error_code = task.error_code;
 }
 
-/* --- the table ----------------------------------------------------------------------------------- */
+/*
+ * --- the table -----------------------------------------------------------------------------------
+ */
 
 #define ROW(reason, kind, flags, text)		[reason] = { NULL, kind, flags, text }
 #define FN_ROW(reason, kind, flags, fn, text)	[reason] = { fn, kind, flags, text }
@@ -107,7 +111,8 @@ static const struct vmx_exit_row vmx_exits[VMX_REASON_NR] = {
 	ROW(VMX_REASON_SMI, KEEL_EXIT_HOST_IRQ, 0, "SMI"),
 	ROW(VMX_REASON_INTR_WINDOW, KEEL_EXIT_IRQ_WINDOW, VMX_ROW_ODD, "interrupt window"),
 	ROW(VMX_REASON_NMI_WINDOW, KEEL_EXIT_NMI_WINDOW, VMX_ROW_ODD, "NMI window"),
-	FN_ROW(VMX_REASON_TASK_SWITCH, KEEL_EXIT_TASK_SWITCH, VMX_ROW_EVENT, decode_task, "task switch"),
+	FN_ROW(VMX_REASON_TASK_SWITCH, KEEL_EXIT_TASK_SWITCH, VMX_ROW_EVENT, decode_task,
+	       "task switch"),
 	ROW(VMX_REASON_CPUID, KEEL_EXIT_CPUID, VMX_ROW_INSN, "CPUID"),
 	UD_ROW(VMX_REASON_GETSEC, "GETSEC"),
 	ROW(VMX_REASON_HLT, KEEL_EXIT_HLT, VMX_ROW_INSN, "HLT"),
@@ -146,7 +151,8 @@ static const struct vmx_exit_row vmx_exits[VMX_REASON_NR] = {
 	UNUSED_ROW(VMX_REASON_EOI, "virtualized EOI"),
 	UNUSED_ROW(VMX_REASON_GDT_IDT, "GDTR or IDTR"),
 	UNUSED_ROW(VMX_REASON_LDT_TR, "LDTR or TR"),
-	FN_ROW(VMX_REASON_EPT_VIOLATION, KEEL_EXIT_FAULT, VMX_ROW_EVENT, decode_ept, "EPT violation"),
+	FN_ROW(VMX_REASON_EPT_VIOLATION, KEEL_EXIT_FAULT, VMX_ROW_EVENT, decode_ept,
+	       "EPT violation"),
 	ROW(VMX_REASON_EPT_MISCONFIG, KEEL_EXIT_UNKNOWN, VMX_ROW_EVENT, "EPT misconfiguration"),
 	UD_ROW(VMX_REASON_INVEPT, "INVEPT"),
 	UNUSED_ROW(VMX_REASON_RDTSCP, "RDTSCP"),
@@ -194,9 +200,15 @@ const char *vmx_reason_name(u32 reason)
 	return row_of(reason)->name;
 }
 
-/* --- the hot path ---------------------------------------------------------------------------------- */
+/*
+ * --- the hot path
+ * ----------------------------------------------------------------------------------
+ */
 
-/* An exception or NMI ended the run. The host's own are taken here, on this CPU, before anything else. */
+/*
+ * An exception or NMI ended the run. The host's own are taken here, on this CPU, before anything
+ * else.
+ */
 static u8 after_exit_event(u32 word)
 {
 	if (vmxqual_event_type(word) == VMXQUAL_NMI) {
@@ -335,7 +347,9 @@ void vmx_decode(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	exit->kind = vmx->kind;
 	exit->insn_len = vcpu->arch.insn_len;
 	exit->nr_bytes = 0;
-	/* With IRQs off it is the fast path that asks, which touches nothing worth a guest's while. */
+	/*
+	 * With IRQs off it is the fast path that asks, which touches nothing worth a guest's while.
+	 */
 	vmx->l1d_dirty |= !irqs_disabled();
 	if (row->fn && row->kind == vmx->kind)
 		row->fn(vcpu, exit);

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The host's registers around a guest's stay: those the CPU loads at an exit, and those it does not keep.
+ * The host's registers around a guest's stay: those the CPU loads at an exit, and those it does not
+ * keep.
  *
- * Owns the host-state area of the VMCS but for CR3, CR4 and RSP, which follow each entry (enter.c, switch.S), and
- * vmx_vcpu.host. Constants are written once, what belongs to a CPU when the vCPU comes to it, FS base when the thread's has changed.
+ * Owns the host-state area of the VMCS but for CR3, CR4 and RSP, which follow each entry (enter.c,
+ * switch.S), and vmx_vcpu.host. Constants are written once, what belongs to a CPU when the vCPU
+ * comes to it, FS base when the thread's has changed.
  *
- * An exit leaves the limits of GDTR, IDTR and TR at their maxima, LDTR empty and selectors null. The kernel itself does not mind;
- * before the thread goes on as anything else than a vCPU they are repaired. No vector is above the IDT's limit.
+ * An exit leaves the limits of GDTR, IDTR and TR at their maxima, LDTR empty and selectors null.
+ * The kernel itself does not mind; before the thread goes on as anything else than a vCPU they are
+ * repaired. No vector is above the IDT's limit.
  *
- * Contexts: as on the prototypes. SDM volume 3: "Host-State Area", "Loading Host Segment and Descriptor-Table Registers".
+ * Contexts: as on the prototypes. SDM volume 3: "Host-State Area", "Loading Host Segment and
+ * Descriptor-Table Registers".
  */
 #include <asm/cpu_entry_area.h>
 #include <asm/desc.h>
@@ -90,8 +94,9 @@ void vmx_host_hold(struct vmx_vcpu *vmx)
 }
 
 /*
- * Another thread may have replaced the LDT meanwhile; its descriptor in the GDT is the newest this CPU was told
- * of, and if that one is not complete yet the interrupt that completes it loads it too.
+ * Another thread may have replaced the LDT meanwhile; its descriptor in the GDT is the newest this
+ * CPU was told of, and if that one is not complete yet the interrupt that completes it loads it
+ * too.
  */
 static void ldt_restore(void)
 {

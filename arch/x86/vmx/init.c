@@ -2,11 +2,12 @@
 /*
  * VT-x: is it there, what does it offer, and switching it on and off per CPU.
  *
- * Owns vmx_hw and the per-CPU pages. Which controls are used is settled here, once, from the capability MSRs: what
- * the design cannot do without is required, anything else is adopted where it is offered.
+ * Owns vmx_hw and the per-CPU pages. Which controls are used is settled here, once, from the
+ * capability MSRs: what the design cannot do without is required, anything else is adopted where it
+ * is offered.
  *
- * Contexts: as on the ops in keel_vendor.h. SDM volume 3: "Enabling and Entering VMX Operation", "Restrictions on
- * VMX Operation", "VMX Capability Reporting Facility".
+ * Contexts: as on the ops in keel_vendor.h. SDM volume 3: "Enabling and Entering VMX Operation",
+ * "Restrictions on VMX Operation", "VMX Capability Reporting Facility".
  */
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
@@ -47,7 +48,10 @@ static int vmx_probe(void)
 	return 0;
 }
 
-/* --- controls ------------------------------------------------------------------------------------------- */
+/*
+ * --- controls
+ * -------------------------------------------------------------------------------------------
+ */
 
 #define PIN_REQUIRED	(VMX_PIN_INTR | VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS)
 #define PROC_REQUIRED	(VMX_PROC_INTR_WINDOW | VMX_PROC_NMI_WINDOW | VMX_PROC_TSC_OFFSET | VMX_PROC_HLT |	\
@@ -61,6 +65,7 @@ static int vmx_probe(void)
 			 VMX_PROC2_INVPCID | VMX_PROC2_TSC_SCALING)
 #define EXIT_REQUIRED	(VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_64BIT | VMX_EXIT_LOAD_EFER)
 #define EXIT_PAT	(VMX_EXIT_SAVE_PAT | VMX_EXIT_LOAD_PAT)
+#define ENTRY_OPTIONAL	(VMX_ENTRY_LOAD_PAT | VMX_ENTRY_CONCEAL_PT)
 #define EXIT_OPTIONAL	(EXIT_PAT | VMX_EXIT_CONCEAL_PT | VMX_EXIT_SAVE_TIMER)
 #define ENTRY_REQUIRED	(VMX_ENTRY_LOAD_DEBUG | VMX_ENTRY_64BIT | VMX_ENTRY_LOAD_EFER)
 
@@ -89,7 +94,8 @@ static bool __init ept_usable(void)
 
 	if (rdmsrl_safe(VMX_MSR_EPT_VPID, &vmx_hw.ept_vpid))
 		return false;
-	return (vmx_hw.ept_vpid & need) == need && vmx_hw.ept_vpid & (VMX_CAP_INVEPT_ROOT | VMX_CAP_INVEPT_ALL);
+	return (vmx_hw.ept_vpid & need) == need &&
+	       vmx_hw.ept_vpid & (VMX_CAP_INVEPT_ROOT | VMX_CAP_INVEPT_ALL);
 }
 
 /* Exits save what is left of the timer, so that short stays add up. */
@@ -117,14 +123,15 @@ static void __init vpid_agree(void)
 static int __init controls_setup(void)
 {
 	rdmsrl(VMX_MSR_BASIC, vmx_hw.basic);
-	if (!controls_read(VMX_MSR_PROC2, PROC2_REQUIRED, PROC2_OPTIONAL, 0, &vmx_hw.proc2) || !ept_usable()) {
-		pr_err("this CPU's VT-x has no extended page tables or no unrestricted guests, which are required\n");
+	if (!controls_read(VMX_MSR_PROC2, PROC2_REQUIRED, PROC2_OPTIONAL, 0, &vmx_hw.proc2) ||
+	    !ept_usable()) {
+		pr_err("VT-x without extended page tables or unrestricted guests is not supported\n");
 		return -EOPNOTSUPP;
 	}
 	if (!controls_read(VMX_MSR_PIN, PIN_REQUIRED, VMX_PIN_TIMER, 0, &vmx_hw.pin) ||
 	    !controls_read(VMX_MSR_PROC, PROC_REQUIRED, 0, PROC_REFUSED, &vmx_hw.proc) ||
 	    !controls_read(VMX_MSR_EXIT, EXIT_REQUIRED, EXIT_OPTIONAL, 0, &vmx_hw.exit) ||
-	    !controls_read(VMX_MSR_ENTRY, ENTRY_REQUIRED, VMX_ENTRY_LOAD_PAT | VMX_ENTRY_CONCEAL_PT, 0, &vmx_hw.entry) ||
+	    !controls_read(VMX_MSR_ENTRY, ENTRY_REQUIRED, ENTRY_OPTIONAL, 0, &vmx_hw.entry) ||
 	    vmx_hw.basic & VMX_BASIC_32BIT ||
 	    (vmx_hw.basic & VMX_BASIC_MEMTYPE) != VMX_BASIC_MEMTYPE_WB) {
 		pr_err("this CPU's VT-x lacks a control that is required\n");
@@ -161,7 +168,10 @@ static void __init read_features(void)
 		keel_host_caps.cpuid_caps |= CPUID_CAP_FLUSH_L1D;
 }
 
-/* --- life cycle ------------------------------------------------------------------------------------------ */
+/*
+ * --- life cycle
+ * ------------------------------------------------------------------------------------------
+ */
 
 static void vmx_hw_teardown(void)
 {

@@ -2,12 +2,13 @@
 /*
  * Register groups between arch.regs and the VMCS's guest-state area.
  *
- * RIP, RSP and RFLAGS go in with each entry (enter.c) and out with each exit (exits.c). The guest writes CR3,
- * CR0.TS, some CR4 bits and its segments without an exit, so after an exit no other group is valid until loaded. All other bits of CR0 and
- * CR4 are the host's to write: the guest reads them from the shadows, and arch.regs.efer is always true.
+ * RIP, RSP and RFLAGS go in with each entry (enter.c) and out with each exit (exits.c). The guest
+ * writes CR3, CR0.TS, some CR4 bits and its segments without an exit, so after an exit no other
+ * group is valid until loaded. All other bits of CR0 and CR4 are the host's to write: the guest
+ * reads them from the shadows, and arch.regs.efer is always true.
  *
- * Context: loaded. SDM volume 3: "Guest Register State", "Guest/Host Masks and Read Shadows for CR0 and CR4",
- * "Checks on Guest Segment Registers".
+ * Context: loaded. SDM volume 3: "Guest Register State", "Guest/Host Masks and Read Shadows for CR0
+ * and CR4", "Checks on Guest Segment Registers".
  */
 #include <vmx/vmx.h>
 
@@ -21,7 +22,9 @@ static void load_segment(struct keel_regs *regs, enum regs_segment_id id)
 	to->base = vmx_read_hot(VMCS_GUEST_ES_BASE + 2 * id);
 }
 
-/* What an entry insists on and a VMM need not know: loaded segments are accessed, the task is busy. */
+/*
+ * What an entry insists on and a VMM need not know: loaded segments are accessed, the task is busy.
+ */
 static u32 rights_of(const struct regs_segment *seg, enum regs_segment_id id)
 {
 	struct regs_segment fixed = *seg;

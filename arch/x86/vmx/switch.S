@@ -2,12 +2,14 @@
 /*
  * The world switch. SDM volume 3: "VM Entries", "Loading Host State".
  *
- * IRQs are off throughout; interrupts and NMIs of the host end the guest's run. An NMI between the loading of the
- * guest's general registers and the entry finds nothing of the guest's that it relies on.
+ * IRQs are off throughout; interrupts and NMIs of the host end the guest's run. An NMI between the
+ * loading of the guest's general registers and the entry finds nothing of the guest's that it
+ * relies on.
  *
- * Order on the way in: SPEC_CTRL last of the host's work in C terms, VERW last of all memory accesses. VERW
- * changes ZF, so CF tells VMLAUNCH from VMRESUME. On the way out: registers a guest could have loaded for a speculative reader
- * are cleared, then the return stack is filled and SPEC_CTRL restored before the first RET.
+ * Order on the way in: SPEC_CTRL last of the host's work in C terms, VERW last of all memory
+ * accesses. VERW changes ZF, so CF tells VMLAUNCH from VMRESUME. On the way out: registers a guest
+ * could have loaded for a speculative reader are cleared, then the return stack is filled and
+ * SPEC_CTRL restored before the first RET.
  */
 #include <linux/linkage.h>
 #include <linux/objtool.h>
@@ -83,7 +85,9 @@ SYM_FUNC_START(vmx_world_switch)
 	/* To have come here it failed. */
 	jbe	.Lrefused
 
-/* Here the CPU comes out of the guest, with the stack as it was and the guest's general registers. */
+/*
+ * Here the CPU comes out of the guest, with the stack as it was and the guest's general registers.
+ */
 SYM_INNER_LABEL(vmx_exit_here, SYM_L_GLOBAL)
 	ANNOTATE_NOENDBR
 	push	%rax
@@ -123,8 +127,9 @@ SYM_INNER_LABEL(vmx_exit_here, SYM_L_GLOBAL)
 	RSB_FILL_VMEXIT
 
 	/*
-	 * The host's SPEC_CTRL, when what the guest had or left there differs; with IBRS of the older kind
-	 * the write itself is the barrier. LFENCE on both ways: a mispredicted skip must not reach a RET.
+	 * The host's SPEC_CTRL, when what the guest had or left there differs; with IBRS of the
+	 * older kind the write itself is the barrier. LFENCE on both ways: a mispredicted skip must
+	 * not reach a RET.
 	 */
 	movq	8(%rsp), %rdi
 	ALTERNATIVE "jmp .Lspec_out", "", X86_FEATURE_MSR_SPEC_CTRL
@@ -175,8 +180,8 @@ SYM_INNER_LABEL(vmx_exit_here, SYM_L_GLOBAL)
 SYM_FUNC_END(vmx_world_switch)
 
 /*
- * void vmx_host_nmi(void): NMIs are blocked since the exit; the handler's IRET unblocks them. It returns to
- * where a CPU would have put it: behind the call, with the stack of before.
+ * void vmx_host_nmi(void): NMIs are blocked since the exit; the handler's IRET unblocks them. It
+ * returns to where a CPU would have put it: behind the call, with the stack of before.
  */
 SYM_FUNC_START(vmx_host_nmi)
 	push	%rbp

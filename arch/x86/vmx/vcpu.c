@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A vCPU's VT-x state: the VMCS's life and its way between CPUs, loading and putting, and the controls.
+ * A vCPU's VT-x state: the VMCS's life and its way between CPUs, loading and putting, and the
+ * controls.
  *
  * Owns struct vmx_vcpu but for the fields that name another file, and the VMCS's control fields.
- * vmx_controls_sync() is the only writer of what makes the guest exit, together with vmx_window() for its two bits and
- * regs.c for the long-mode bit of an entry.
+ * vmx_controls_sync() is the only writer of what makes the guest exit, together with vmx_window()
+ * for its two bits and regs.c for the long-mode bit of an entry.
  *
- * A VMCS may be in the cache of the CPU where it was loaded last. Before another CPU loads it, before its memory is
- * freed and before that CPU stops, it is cleared there. vmx_vcpu.loaded_cpu says where; the lists in
- * struct vmx_cpu are for the CPU that stops.
+ * A VMCS may be in the cache of the CPU where it was loaded last. Before another CPU loads it,
+ * before its memory is freed and before that CPU stops, it is cleared there. vmx_vcpu.loaded_cpu
+ * says where; the lists in struct vmx_cpu are for the CPU that stops.
  *
- * CR3 and INVLPG do not exit: nested paging leaves nothing to follow. #AC and #DB do: their delivery can raise
- * them again without end, and no interrupt would get through meanwhile. Debug registers exit until core/debug.c has given
- * them to the guest.
+ * CR3 and INVLPG do not exit: nested paging leaves nothing to follow. #AC and #DB do: their
+ * delivery can raise them again without end, and no interrupt would get through meanwhile. Debug
+ * registers exit until core/debug.c has given them to the guest.
  *
- * Contexts: as on the ops in keel_vendor.h. SDM volume 3: "Virtual Machine Control Structures", "VMCLEAR", "VMPTRLD".
+ * Contexts: as on the ops in keel_vendor.h. SDM volume 3: "Virtual Machine Control Structures",
+ * "VMCLEAR", "VMPTRLD".
  */
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
@@ -23,7 +25,10 @@
 #include <linux/smp.h>
 #include <vmx/vmx.h>
 
-/* Small loops of PAUSE are none of the host's business; long ones are a lock holder waiting for its CPU. */
+/*
+ * Small loops of PAUSE are none of the host's business; long ones are a lock holder waiting for its
+ * CPU.
+ */
 #define PAUSE_GAP	128
 #define PAUSE_WINDOW	4096
 
@@ -43,7 +48,10 @@ void vmx_write_failed(unsigned long field, u64 value)
 		WARN_ONCE(1, "VMWRITE of %#llx to field %#lx failed\n", value, field);
 }
 
-/* --- controls -------------------------------------------------------------------------------------- */
+/*
+ * --- controls
+ * --------------------------------------------------------------------------------------
+ */
 
 static u32 proc_controls(const struct keel_vcpu *vcpu, const struct vmx_vcpu *vmx)
 {
@@ -92,9 +100,15 @@ void vmx_controls_sync(struct keel_vcpu *vcpu)
 	vmx->pending |= VMX_PEND_MSRS;
 }
 
-/* --- life cycle ------------------------------------------------------------------------------------ */
+/*
+ * --- life cycle
+ * ------------------------------------------------------------------------------------
+ */
 
-/* The whole of the new VMCS that is not a register group. What vmx_control() remembers starts equal to it. */
+/*
+ * The whole of the new VMCS that is not a register group. What vmx_control() remembers starts equal
+ * to it.
+ */
 static void vmcs_init(struct vmx_vcpu *vmx)
 {
 	struct vmx_controls *now = &vmx->controls;
@@ -156,7 +170,10 @@ int vmx_vcpu_new(struct keel_vcpu *vcpu)
 	return 0;
 }
 
-/* --- where the VMCS is ----------------------------------------------------------------------------- */
+/*
+ * --- where the VMCS is
+ * -----------------------------------------------------------------------------
+ */
 
 static void vmcs_clear_here(struct vmx_vcpu *vmx, struct vmx_cpu *cpu)
 {
@@ -165,7 +182,10 @@ static void vmcs_clear_here(struct vmx_vcpu *vmx, struct vmx_cpu *cpu)
 		cpu->current_vmcs = 0;
 	list_del(&vmx->loaded);
 	vmx->run.launched = 0;
-	/* Pairs with the acquire in vmcs_evict(): whoever reads -1 sees the VMCS cleared and off the list. */
+	/*
+	 * Pairs with the acquire in vmcs_evict(): whoever reads -1 sees the VMCS cleared and off
+	 * the list.
+	 */
 	smp_store_release(&vmx->loaded_cpu, -1);
 }
 
@@ -250,7 +270,10 @@ void vmx_vcpu_put(struct keel_vcpu *vcpu)
 	vmx_host_release(to_vmx(vcpu));
 }
 
-/* --- state ------------------------------------------------------------------------------------------ */
+/*
+ * --- state
+ * ------------------------------------------------------------------------------------------
+ */
 
 void vmx_vcpu_reset(struct keel_vcpu *vcpu)
 {

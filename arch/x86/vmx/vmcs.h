@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * VMCS fields, controls, exit reasons and capability MSRs of VT-x. Source: Intel SDM volume 3,
- * "Virtual Machine Control Structures", appendices "VMX Capability Reporting Facility", "Field Encoding in
- * VMCS" and "VMX Basic Exit Reasons"; volume 4 for the other MSRs.
+ * "Virtual Machine Control Structures", appendices "VMX Capability Reporting Facility", "Field
+ * Encoding in VMCS" and "VMX Basic Exit Reasons"; volume 4 for the other MSRs.
  */
 #ifndef VMX_VMCS_H
 #define VMX_VMCS_H
 
-/* --- fields: width in bits 14:13, so that one name serves all accessors ---------------------------- */
+/*
+ * --- fields: width in bits 14:13, so that one name serves all accessors
+ * ----------------------------
+ */
 
 /* 16-bit: control, guest state, host state. */
 #define VMCS_VPID			0x0000
@@ -103,7 +106,9 @@
 #define VMCS_HOST_RSP			0x6c14
 #define VMCS_HOST_RIP			0x6c16
 
-/* --- controls ---------------------------------------------------------------------------------- */
+/*
+ * --- controls ----------------------------------------------------------------------------------
+ */
 
 #ifndef __ASSEMBLY__
 
@@ -176,7 +181,9 @@
 #define VMX_INVVPID_TAG		1
 #define VMX_INVVPID_ALL		2
 
-/* --- exit reasons ------------------------------------------------------------------------------- */
+/*
+ * --- exit reasons -------------------------------------------------------------------------------
+ */
 
 #define VMX_REASON_FAILED	BIT(31)		/* the entry failed, the guest has not run */
 
@@ -258,7 +265,9 @@ enum vmx_reason {
 	VMX_REASON_NR			= 78,
 };
 
-/* --- capability and other MSRs ------------------------------------------------------------------- */
+/*
+ * --- capability and other MSRs -------------------------------------------------------------------
+ */
 
 #define VMX_MSR_FEATURE_CONTROL	0x03a
 #define VMX_MSR_SPEC_CTRL	0x048

@@ -62,8 +62,8 @@ struct vmx_host_state {
 };
 
 /*
- * The VT-x part of a vCPU. Legend: I immutable after creation; V vcpu->mutex; P loaded, preemption off.
- * Owner of the fields: vcpu.c, unless another file is named.
+ * The VT-x part of a vCPU. Legend: I immutable after creation; V vcpu->mutex; P loaded, preemption
+ * off. Owner of the fields: vcpu.c, unless another file is named.
  */
 struct vmx_vcpu {
 	struct vmx_run run;		/* P */
@@ -76,8 +76,7 @@ struct vmx_vcpu {
 	u64 rip, rsp, rflags;		/* V: in the VMCS (enter.c, exits.c) */
 	u64 cr2, dr6;			/* V: the guest's; the CPU does not switch them (enter.c, regs.c) */
 	u64 host_cr3, host_cr4;		/* V: in the VMCS (enter.c) */
-	u64 cr0, cr0_shadow;		/* V: in the VMCS but for what the guest may change (regs.c) */
-	u64 cr4, cr4_shadow;		/* V: the same */
+	u64 cr0_shadow, cr4_shadow;	/* V: in the VMCS (regs.c) */
 	u64 efer;			/* V: in the VMCS */
 	struct vmx_controls controls;	/* V */
 	struct vmx_host_state host;	/* P */
@@ -134,11 +133,14 @@ static inline struct vmx_vcpu *to_vmx(struct keel_vcpu *vcpu)
 	return vcpu->arch.hw;
 }
 
-/* --- instructions ---------------------------------------------------------------------------------- */
+/*
+ * --- instructions
+ * ----------------------------------------------------------------------------------
+ */
 
 /*
- * The host may switch VT-x off at any time when it crashes or restarts; its instructions fault then and
- * are skipped, reads give 0. That they fail otherwise is an error of ours.
+ * The host may switch VT-x off at any time when it crashes or restarts; its instructions fault then
+ * and are skipped, reads give 0. That they fail otherwise is an error of ours.
  */
 void vmx_read_failed(unsigned long field);
 void vmx_write_failed(unsigned long field, u64 value);
@@ -220,8 +222,8 @@ void vmx_vmcs_clear_all(struct vmx_cpu *cpu);
 /* --- switch.S, enter.c --- */
 
 /*
- * The world switch: runs the guest until it exits. GPRs but RSP go through @gpr; without a run they are unchanged.
- * Return: VMX_RAN, VMX_REFUSED, VMX_FAULTED. Context: IRQs off.
+ * The world switch: runs the guest until it exits. GPRs but RSP go through @gpr; without a run they
+ * are unchanged. Return: VMX_RAN, VMX_REFUSED, VMX_FAULTED. Context: IRQs off.
  */
 asmlinkage u8 vmx_world_switch(struct vmx_run *run, u64 *gpr);
 /* Where the CPU comes out of the guest: not to be called. */
@@ -264,7 +266,10 @@ void vmx_window(struct keel_vcpu *vcpu, u32 windows);
 /* The window controls that are asked for. */
 u32 vmx_window_controls(const struct vmx_vcpu *vmx);
 
-/* Before an entry: the VMCS's interruptibility is not what @blocking says, or a trap is due with it. [I] */
+/*
+ * Before an entry: the VMCS's interruptibility is not what @blocking says, or a trap is due with
+ * it. [I]
+ */
 void vmx_blocking_write(struct vmx_vcpu *vmx, u32 blocking, bool trap);
 
 /* After an exit that may have cut an event's delivery: hand it back. [I] */

@@ -2,13 +2,14 @@
 /*
  * Virtual processor identifiers, and dropping translations.
  *
- * Owns the tags and the execution of INVEPT and INVVPID. A vCPU keeps one tag for its life. Translations made through
- * a VM's nested table carry that table's root and, beyond that, the vCPU's tag; so when a vCPU comes to a CPU where
- * it has not run last, INVEPT for its root drops all that an earlier stay, an earlier owner of the tag, or an
- * earlier table at the same address may have left there. After that only what is asked for needs to be dropped.
+ * Owns the tags and the execution of INVEPT and INVVPID. A vCPU keeps one tag for its life.
+ * Translations made through a VM's nested table carry that table's root and, beyond that, the
+ * vCPU's tag; so when a vCPU comes to a CPU where it has not run last, INVEPT for its root drops
+ * all that an earlier stay, an earlier owner of the tag, or an earlier table at the same address
+ * may have left there. After that only what is asked for needs to be dropped.
  *
- * Flushes are noted in vmx_vcpu.pending and executed on the way to the next entry, on the CPU that enters; an entry
- * that fails has executed them all the same.
+ * Flushes are noted in vmx_vcpu.pending and executed on the way to the next entry, on the CPU that
+ * enters; an entry that fails has executed them all the same.
  *
  * Context: as on the prototypes. SDM volume 3: "Caching Translation Information".
  */
@@ -54,14 +55,16 @@ static void invept(unsigned long type, u64 eptp)
 {
 	struct flush_desc desc = { .tag = eptp };
 
-	asm volatile("1: invept %0, %1\n2:\n" _ASM_EXTABLE(1b, 2b) : : "m" (desc), "r" (type) : "cc", "memory");
+	asm volatile("1: invept %0, %1\n2:\n" _ASM_EXTABLE(1b, 2b)
+		     : : "m" (desc), "r" (type) : "cc", "memory");
 }
 
 static void invvpid(unsigned long type, u16 vpid)
 {
 	struct flush_desc desc = { .tag = vpid };
 
-	asm volatile("1: invvpid %0, %1\n2:\n" _ASM_EXTABLE(1b, 2b) : : "m" (desc), "r" (type) : "cc", "memory");
+	asm volatile("1: invvpid %0, %1\n2:\n" _ASM_EXTABLE(1b, 2b)
+		     : : "m" (desc), "r" (type) : "cc", "memory");
 }
 
 static void flush_root(u64 eptp)
