@@ -212,12 +212,24 @@ static bool leaf_in_range(const struct cpuid_table *table, u32 leaf)
 	return max && leaf <= max->eax;
 }
 
+/* Has the VMM set an entry of this function, whatever its subleaf? */
+static bool leaf_set(const struct cpuid_table *table, u32 leaf)
+{
+	unsigned int i;
+
+	for (i = 0; i < table->n; i++) {
+		if (table->leaf[i].function == leaf)
+			return true;
+	}
+	return false;
+}
+
 void cpuid_execute(const struct cpuid_table *table, u32 leaf, u32 subleaf, u32 regs[4])
 {
 	const struct cpuid_leaf *entry = cpuid_lookup(table, leaf, subleaf);
 
 	/* An entry that the VMM set answers even above the maximum it declares. */
-	if (unlikely(!entry && !leaf_in_range(table, leaf))) {
+	if (unlikely(!entry && !leaf_in_range(table, leaf) && !leaf_set(table, leaf))) {
 		const struct cpuid_leaf *leaf0 = cpuid_lookup(table, 0, 0);
 
 		entry = NULL;
