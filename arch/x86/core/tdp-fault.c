@@ -228,8 +228,8 @@ static int map_host(struct keel_vcpu *vcpu, struct tdp_fault *fault)
 	ret = keel_pfn_get(&fault->geo, fault->gfn, fault->write, &fault->host);
 	if (ret)
 		return ret;
-	if (fault->host.level == RADIX_LEVEL_1G && !keel_host_caps.huge_1g)
-		fault->host.level = RADIX_LEVEL_2M;
+	if (fault->host.level > keel_host_caps.max_level)
+		fault->host.level = keel_host_caps.max_level;
 	ret = cache_fill(&vcpu->arch.cache.pages);
 	if (!ret) {
 		spin_lock(&vm->mmu_lock);

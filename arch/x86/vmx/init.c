@@ -143,6 +143,17 @@ static int __init controls_setup(void)
 	return 0;
 }
 
+/*
+ * On CPUs that have the erratum, a guest that changes the size of a page whose translations are in both
+ * instruction TLBs stops the machine with a machine check: map nothing larger than 4 KiB there.
+ */
+static unsigned int __init max_level(void)
+{
+	if (boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) || !(vmx_hw.ept_vpid & VMX_CAP_EPT_2M))
+		return RADIX_LEVEL_4K;
+	return vmx_hw.ept_vpid & VMX_CAP_EPT_1G ? RADIX_LEVEL_1G : RADIX_LEVEL_2M;
+}
+
 static void __init read_features(void)
 {
 	rdmsrl(VMX_MSR_CR0_FIXED_1, vmx_hw.cr0_fixed);
@@ -158,7 +169,7 @@ static void __init read_features(void)
 	keel_host_caps.pte_fmt = vmx_hw.ept_vpid & VMX_CAP_EPT_AD ? &radix_fmt_ept : &radix_fmt_ept_noad;
 	keel_host_caps.pdptes = true;
 	keel_host_caps.next_rip = true;
-	keel_host_caps.huge_1g = vmx_hw.ept_vpid & VMX_CAP_EPT_1G;
+	keel_host_caps.max_level = max_level();
 	keel_host_caps.tsc_scaling = vmx_hw.proc2 & VMX_PROC2_TSC_SCALING;
 	keel_host_caps.tsc_frac_bits = VMX_TSC_FRAC_BITS;
 	keel_host_caps.tsc_max_ratio = ~0ULL;

@@ -95,7 +95,7 @@ struct keel_host_caps {
 	u32 cpuid_caps;		/* enum cpuid_cap bits the vendor code backs */
 	bool pdptes;		/* PAE paging's four top entries are registers: group KEEL_RG_CR has them */
 	bool next_rip;		/* exits report the instruction's length */
-	bool huge_1g;		/* nested 1 GiB leaves */
+	u8 max_level;		/* enum radix_level: the largest leaf to map */
 	bool tsc_scaling;
 	u8 tsc_frac_bits;
 	u64 tsc_max_ratio;
