@@ -6,6 +6,7 @@
  *   hostile_guest [seed [seconds [kind 0-3]]]
  */
 #define _GNU_SOURCE
+#include <cpuid.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -87,6 +88,20 @@ static void random_registers(struct vcpu *v, uint64_t rip)
 	vcpu_set_regs(v, &r);
 }
 
+/*
+ * QEMU 7.2's AMD-V aborts when an interrupt to an inner ring meets a TR that LTR could not have loaded
+ * there, for which the type is "available"; VT-x refuses any but "busy".
+ */
+static void bearable_tr(struct kvm_sregs *s)
+{
+	unsigned int a, b, c, d;
+
+	__cpuid(0, a, b, c, d);
+	s->tr.present = 1;
+	s->tr.type = c == signature_AMD_ecx ? 9 : 11;
+	s->tr.s = 0;
+}
+
 static void random_code(struct vcpu *v)
 {
 	uint8_t *code = v->vm->ram + VM_CODE;
@@ -102,9 +117,15 @@ static void random_code(struct vcpu *v)
 		vcpu_real(v, VM_CODE & 0xffff);
 		memcpy(v->vm->ram + (VM_CODE & 0xffff), code, 0x700);
 		break;
-	case 1:
+	case 1: {
+		struct kvm_sregs s;
+
 		vcpu_prot(v, VM_CODE);
+		vcpu_sregs(v, &s);
+		bearable_tr(&s);
+		vcpu_set_sregs(v, &s);
 		break;
+	}
 	default:
 		vcpu_long(v, VM_CODE);
 	}
@@ -185,10 +206,7 @@ static void random_sregs(struct vcpu *v)
 	vcpu_sregs(v, &s);
 	for (i = rnd() % 12; i >= 0; i--)
 		p[rnd() % sizeof(s)] ^= 1u << (rnd() & 7);
-	/* QEMU 7.2's emulation aborts when an interrupt meets a TR that no CPU could have loaded. */
-	s.tr.present = 1;
-	s.tr.type = 11;
-	s.tr.s = 0;
+	bearable_tr(&s);
 	if (vcpu_set_sregs(v, &s))
 		vcpu_long(v, VM_CODE);
 	random_registers(v, VM_CODE);
