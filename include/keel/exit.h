@@ -79,7 +79,7 @@ struct keel_exit {
 		} reg;
 		struct {
 			u16 selector;
-			u8 cause;	/* enum ts_cause of pure/taskswitch.h */
+			u8 cause;	/* enum ts_reason of pure/taskswitch.h */
 			bool has_error;
 			u32 error_code;
 		} task;

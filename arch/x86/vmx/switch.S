@@ -93,36 +93,14 @@ SYM_INNER_LABEL(vmx_exit_here, SYM_L_GLOBAL)
 	push	%rax
 	movq	8(%rsp), %rax
 	popq	GPR_RAX(%rax)
-	movq	%rcx, GPR_RCX(%rax)
-	movq	%rdx, GPR_RDX(%rax)
-	movq	%rbx, GPR_RBX(%rax)
-	movq	%rbp, GPR_RBP(%rax)
-	movq	%rsi, GPR_RSI(%rax)
-	movq	%rdi, GPR_RDI(%rax)
-	movq	%r8, GPR_R8(%rax)
-	movq	%r9, GPR_R9(%rax)
-	movq	%r10, GPR_R10(%rax)
-	movq	%r11, GPR_R11(%rax)
-	movq	%r12, GPR_R12(%rax)
-	movq	%r13, GPR_R13(%rax)
-	movq	%r14, GPR_R14(%rax)
-	movq	%r15, GPR_R15(%rax)
+	GPR_STORE %rax
 	xorl	%ebx, %ebx
 
 	/* RBX holds the answer; the others are cleared, also those that are popped below. */
 .Lcommon:
 	xorl	%ecx, %ecx
 	xorl	%edx, %edx
-	xorl	%ebp, %ebp
-	xorl	%esi, %esi
-	xorl	%r8d, %r8d
-	xorl	%r9d, %r9d
-	xorl	%r10d, %r10d
-	xorl	%r11d, %r11d
-	xorl	%r12d, %r12d
-	xorl	%r13d, %r13d
-	xorl	%r14d, %r14d
-	xorl	%r15d, %r15d
+	GPR_CLEAR
 
 	RSB_FILL_VMEXIT
 

@@ -100,10 +100,7 @@ void vmx_controls_sync(struct keel_vcpu *vcpu)
 	vmx->pending |= VMX_PEND_MSRS;
 }
 
-/*
- * --- life cycle
- * ------------------------------------------------------------------------------------
- */
+/* --- life cycle -------------------------------------------------------------------------------- */
 
 /*
  * The whole of the new VMCS that is not a register group. What vmx_control() remembers starts equal
