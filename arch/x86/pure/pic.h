@@ -48,7 +48,7 @@ struct pic_pair {
 
 /* Answers of pic_set_irq(), as KVM_IRQ_LINE_STATUS reports them. */
 enum pic_status {
-	PIC_IGNORED = -1,		/* masked (an edge stays latched), or IRQ 2 */
+	PIC_IGNORED = -1,		/* masked, here or at IR2 (an edge stays latched); or IRQ 2 */
 	PIC_COALESCED = 0,		/* was requested already */
 	PIC_DELIVERED = 1,		/* a new request, or the line went down */
 };
@@ -83,8 +83,9 @@ bool pic_output(const struct pic_pair *pair);
 
 /*
  * The processor's interrupt acknowledge: puts the chosen IRQ in service and returns its vector;
- * without a request the spurious vector: 7 of the master, or of the slave if the master chose IR2.
- * @ended receives the IRQs (as in pic_port_write()) whose service ended at once, by automatic EOI.
+ * without a request the spurious vector, the master's 7, with nothing in service. (IR2 follows the
+ * slave's INT, so the slave is never asked in vain.) @ended receives the IRQs (as in
+ * pic_port_write()) whose service ended at once, by automatic EOI.
  */
 u8 pic_intack(struct pic_pair *pair, u16 *ended);
 
