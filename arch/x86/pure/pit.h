@@ -37,7 +37,7 @@ struct pit_channel {
 	bool gate;			/* always set for channels 0 and 1 */
 	bool null_count;		/* nothing to count: no count written, or no trigger (1, 5) */
 	s64 load_time;			/* when the count was loaded */
-	u64 held;			/* modes 0 and 4: clocks counted before the gate fell */
+	u64 held;			/* clocks counted when the gate fell, in modes that it stops */
 };
 
 struct pit {
@@ -86,7 +86,8 @@ u64 pit_next_tick(const struct pit *pit, u64 now);
 
 /*
  * Rising edges of OUT0 up to and including @now that were not reported before; they count as
- * reported then. Hand the number to pit_tick().
+ * reported then. Hand the number to pit_tick(). Only edges of a count that expired: OUT that goes
+ * high because of a control word is none.
  */
 u64 pit_expire(struct pit *pit, u64 now);
 
@@ -99,13 +100,13 @@ bool pit_tick(struct pit *pit, u64 n);
 /* The guest acknowledged IRQ 0 (end of interrupt). True: raise it again now for a tick owed. */
 bool pit_acked(struct pit *pit);
 
-/* The raised IRQ 0 was ignored by every chip (masked): the tick is lost, the next need not wait. */
+/* The raised IRQ 0 was ignored by every chip (masked): it and ticks owed are lost, nobody waits. */
 void pit_refused(struct pit *pit);
 
 /* KVM_REINJECT_CONTROL. Forgets ticks owed. */
 void pit_set_reinject(struct pit *pit, bool on);
 
-/* Forgets ticks owed, and waits for no acknowledgement; done by every load of channel 0 too. */
+/* Forgets ticks owed, and waits for no acknowledgement; programming channel 0 does so too. */
 void pit_forget_ticks(struct pit *pit);
 
 /* The layouts are those of struct kvm_pit_channel_state and kvm_pit_state2. */
