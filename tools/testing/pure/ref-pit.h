@@ -538,7 +538,7 @@ static void play_pit_import(void)
 		period *= (p.min_clocks + (s128)c->count - 1) / c->count;
 		if (!period)
 			period = c->count;
-		MODEL_CHECK(period >= p.min_clocks && next > now);
+		MODEL_CHECK(period >= p.min_clocks && (next > now || next == PIT_NO_TICK));
 		MODEL_CHECK(!pit_expire(&p, now));
 		clocks = (clocks / period + 1) * period;
 	} else {
