@@ -91,22 +91,11 @@ u8 pic_intack(struct pic_pair *pair, u16 *ended);
 
 /* The layout is that of struct kvm_pic_state. */
 struct pic_user {
-	u8 last_irr;
-	u8 irr;
-	u8 imr;
-	u8 isr;
-	u8 priority_add;
-	u8 irq_base;
-	u8 read_reg_select;
-	u8 poll;
-	u8 special_mask;
-	u8 init_state;
-	u8 auto_eoi;
-	u8 rotate_on_auto_eoi;
-	u8 special_fully_nested_mode;
-	u8 init4;
-	u8 elcr;
-	u8 elcr_mask;
+	u8 last_irr, irr, imr, isr;
+	u8 priority_add, irq_base;
+	u8 read_reg_select, poll, special_mask, init_state;
+	u8 auto_eoi, rotate_on_auto_eoi, special_fully_nested_mode, init4;
+	u8 elcr, elcr_mask;
 };
 
 static_assert(sizeof(struct pic_user) == 16, "layout of kvm_pic_state");

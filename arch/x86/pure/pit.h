@@ -113,16 +113,9 @@ void pit_forget_ticks(struct pit *pit);
 struct pit_user_channel {
 	u32 count;
 	u16 latched_count;
-	u8 count_latched;
-	u8 status_latched;
-	u8 status;
-	u8 read_state;
-	u8 write_state;
-	u8 write_latch;
-	u8 rw_mode;
-	u8 mode;
-	u8 bcd;
-	u8 gate;
+	u8 count_latched, status_latched, status;
+	u8 read_state, write_state, write_latch;
+	u8 rw_mode, mode, bcd, gate;
 	s64 count_load_time;
 };
 
