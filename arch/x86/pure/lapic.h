@@ -62,6 +62,7 @@ enum lapic_delivery {
 	LAPIC_FIXED = 0,
 	LAPIC_LOWEST = 1,
 	LAPIC_SMI = 2,
+	LAPIC_RESERVED = 3,
 	LAPIC_NMI = 4,
 	LAPIC_INIT = 5,
 	LAPIC_SIPI = 6,
@@ -89,7 +90,10 @@ struct lapic_config {
 #define LAPIC_BUS_NS_MAX ((1u << 24) - 1)	/* 2^32 counts x 128 x this stay below 2^63 ns */
 
 struct lapic {
-	u32 reg[LAPIC_PAGE_SIZE / 16];	/* the register at offset o is reg[o >> 4] */
+	union {
+		u32 reg[LAPIC_PAGE_SIZE / 16];	/* the register at offset o is reg[o >> 4] */
+		u64 pair[LAPIC_PAGE_SIZE / 32];	/* two at once, for ISR, TMR and IRR */
+	};
 
 	/* Derived from reg[] and base, for the hot path. */
 	s16 irr_top;			/* highest vector in IRR, or -1 */
@@ -177,10 +181,10 @@ void lapic_write(struct lapic *l, u32 offset, u32 value, u64 now_ns, struct lapi
 bool lapic_msr_read(const struct lapic *l, u32 msr, u64 now_ns, u64 *value);
 bool lapic_msr_write(struct lapic *l, u32 msr, u64 value, u64 now_ns, struct lapic_effect *fx);
 
-/* Hot: end of the highest interrupt in service, as a write to EOI does; nothing if there is none. */
+/* Hot: a write to EOI; ends the highest interrupt in service and does nothing if there is none. */
 void lapic_eoi(struct lapic *l, struct lapic_effect *fx);
 
-/* Hot: a write to ICR that the mode's checks accepted; @high is the destination field as written. */
+/* Hot: an ICR write that passed its mode's checks; @high is the destination field as written. */
 void lapic_icr(struct lapic *l, u32 low, u32 high, struct lapic_effect *fx);
 
 /* Hot: TPR, and CR8 as its upper half. PPR follows. */
@@ -276,9 +280,17 @@ struct lapic_addr {
 void lapic_addr(const struct lapic *l, struct lapic_addr *out);
 
 /*
+ * The physical id by which others reach it. With an id above 255 the 8-bit one would be another
+ * vCPU's: in xAPIC mode too it is the full id, so that x2APIC senders can wake it.
+ */
+static inline u32 lapic_physical_id(const struct lapic_addr *addr)
+{
+	return addr->x2apic || addr->id > 255 ? addr->id : addr->xapic_id;
+}
+
+/*
  * Is an APIC at @addr meant by @dest? @wide: @dest has 32 bits, else 8. All ones of the width are
- * a broadcast, and 0xffffffff always is. An APIC in xAPIC mode with an id above 255 answers to its
- * full physical id besides the truncated one, or nobody could wake it. Does not look at enables.
+ * a broadcast, and 0xffffffff always is. Does not look at enables.
  */
 bool lapic_match(const struct lapic_addr *addr, u32 dest, bool logical, bool wide);
 
@@ -294,8 +306,8 @@ bool lapic_takes(const struct lapic_addr *addr, const struct lapic_ipi *ipi, boo
 
 /*
  * Decodes an MSI. @api: LAPIC_API_*; with IDS32 bits 63:40 of @address are bits 31:8 of the
- * destination and bits 39:32 must be 0, without it bits 63:32 are ignored. False: those bits are
- * not 0, or the delivery mode is reserved; @out is then undefined.
+ * destination and bits 39:32 must be 0, without it bits 63:32 are ignored. False: they are not 0.
+ * Whether the delivery mode is one that MSIs may have is lapic_takes()' business: guests write it.
  */
 bool lapic_msi_decode(u64 address, u32 data, unsigned int api, struct lapic_ipi *out);
 

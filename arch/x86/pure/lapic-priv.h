@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Between the files of the local APIC: access to registers by offset, and what the register file
+ * (lapic.c) asks of the timer (lapic-timer.c).
+ */
+#ifndef KEEL_PURE_LAPIC_PRIV_H
+#define KEEL_PURE_LAPIC_PRIV_H
+
+#include "lapic.h"
+
+#define REG(l, offset) ((l)->reg[(offset) >> 4])
+
+/* Writes to timer registers; values have only valid bits. */
+void lapic_timer_set_lvt(struct lapic *l, u32 value, u64 now_ns);
+void lapic_timer_set_initial(struct lapic *l, u32 value, u64 now_ns);
+void lapic_timer_set_divide(struct lapic *l, u32 value, u64 now_ns);
+
+/* The current-count register. */
+u32 lapic_timer_count(const struct lapic *l, u64 now_ns);
+
+/* Nothing is to come; registers stay. */
+void lapic_timer_stop(struct lapic *l);
+
+/* After an import: the count goes on from @current, or starts over when that is 0 or too high. */
+void lapic_timer_restore(struct lapic *l, u32 current, u64 now_ns);
+
+#endif /* KEEL_PURE_LAPIC_PRIV_H */
