@@ -148,8 +148,9 @@ void lapic_timer_set_lvt(struct lapic *l, u32 value, u64 now_ns)
 	REG(l, LAPIC_LVT_AT) = value;
 	new = timer_mode(l);
 	/*
-	 * One-shot and periodic may be exchanged under a running count, which decides at its end;
-	 * into and out of TSC-deadline mode nothing is carried.
+	 * The manual disarms at every change of mode; kvm-unit-tests expects that one-shot and
+	 * periodic are exchanged under a running count. Into and out of TSC-deadline mode nothing
+	 * is carried.
 	 */
 	if (old != new && (old >= DEADLINE || new >= DEADLINE)) {
 		lapic_timer_stop(l);

@@ -72,9 +72,9 @@
 	 AT(LAPIC_ICR_HIGH))
 
 /*
- * Priority. IRR, TMR and ISR are eight registers each, one after the other in reg[], and are treated
- * as four words of 64 bits, lowest first as the processor has them. The tops and PPR always agree
- * with them.
+ * Priority. IRR, TMR and ISR are eight registers each, one after the other in reg[], and are
+ * treated as four words of 64 bits, lowest first as the processor has them. The tops and PPR always
+ * agree with them.
  */
 
 static u64 *irr(struct lapic *l)
@@ -92,15 +92,12 @@ static u64 *tmr(struct lapic *l)
 	return &l->pair[LAPIC_TMR >> 5];
 }
 
-/* The highest vector in @words, of which none above @from are set; -1 for none. */
-static int top(const u64 *words, int from)
+/* The highest vector in @words, -1 for none. Without a loop: this is most of an EOI. */
+static int top(const u64 *words)
 {
-	int i;
+	int i = words[3] ? 3 : words[2] ? 2 : words[1] ? 1 : 0;
 
-	for (i = from >> 6; i >= 0; i--)
-		if (words[i])
-			return i << 6 | (63 - __builtin_clzll(words[i]));
-	return -1;
+	return words[i] ? i << 6 | (63 - __builtin_clzll(words[i])) : -1;
 }
 
 static void update_ppr(struct lapic *l)
@@ -118,8 +115,8 @@ static void update_enabled(struct lapic *l)
 /* After reg[] has been replaced. */
 static void update_derived(struct lapic *l)
 {
-	l->irr_top = top(irr(l), 255);
-	l->isr_top = top(isr(l), 255);
+	l->irr_top = top(irr(l));
+	l->isr_top = top(isr(l));
 	update_ppr(l);
 	update_enabled(l);
 }
@@ -208,7 +205,7 @@ void lapic_accept(struct lapic *l, u8 vector)
 
 	irr(l)[word] &= ~bit;
 	isr(l)[word] |= bit;
-	l->irr_top = top(irr(l), l->irr_top);
+	l->irr_top = top(irr(l));
 	/* It was pending, so it is above all that is in service and above TPR. */
 	l->isr_top = vector;
 	REG(l, LAPIC_PPR) = vector & 0xf0;
@@ -222,7 +219,7 @@ void lapic_eoi(struct lapic *l, struct lapic_effect *fx)
 	if (vector < 0)
 		return;
 	isr(l)[vector >> 6] &= ~bit;
-	l->isr_top = top(isr(l), vector);
+	l->isr_top = top(isr(l));
 	update_ppr(l);
 	fx->flags |= LAPIC_FX_EOI | LAPIC_FX_EVAL;
 	fx->eoi_vector = vector;
@@ -355,6 +352,7 @@ void lapic_icr(struct lapic *l, u32 low, u32 high, struct lapic_effect *fx)
 		send_self(l, low, fx);
 		return;
 	}
+	/* Combinations with shorthands that the manual calls invalid are sent all the same. */
 	if (mode == LAPIC_RESERVED || mode == LAPIC_EXTINT)
 		return;
 	/* INIT level de-assert, which synchronised arbitration ids on old buses. */
@@ -476,6 +474,13 @@ static bool in_set(const struct lapic *l, u64 set, u32 offset)
 	return set & AT(offset) && (offset != LAPIC_LVT_CMCI_AT || l->config.cmci);
 }
 
+/* An offset that has been checked, within the page under misprediction of the check too. */
+static u32 bounded(u32 offset)
+{
+	OPTIMIZER_HIDE_VAR(offset);
+	return offset & (LAPIC_PAGE_SIZE - 16);
+}
+
 static bool xapic_has(struct lapic *l, u32 offset)
 {
 	if (offset < LAPIC_PAGE_SIZE && in_set(l, XAPIC_ALL, offset))
@@ -488,7 +493,7 @@ u32 lapic_read(struct lapic *l, u32 offset, u64 now_ns)
 {
 	if (offset & 0xf || !xapic_has(l, offset))
 		return 0;
-	return read_reg(l, offset, now_ns);
+	return read_reg(l, bounded(offset), now_ns);
 }
 
 void lapic_write(struct lapic *l, u32 offset, u32 value, u64 now_ns, struct lapic_effect *fx)
@@ -498,17 +503,25 @@ void lapic_write(struct lapic *l, u32 offset, u32 value, u64 now_ns, struct lapi
 	else if (offset == LAPIC_ICR)
 		lapic_icr(l, value, REG(l, LAPIC_ICR_HIGH), fx);
 	else if (!(offset & 0xf) && xapic_has(l, offset))
-		write_reg(l, offset, value, now_ns, fx);
+		write_reg(l, bounded(offset), value, now_ns, fx);
+}
+
+/* The offset of the register that @msr is, or one that no register has. */
+static u32 msr_offset(u32 msr)
+{
+	u32 reg = msr - LAPIC_MSR_FIRST;
+
+	return reg < LAPIC_PAGE_SIZE / 16 ? bounded(reg << 4) : 0;
 }
 
 bool lapic_msr_read(const struct lapic *l, u32 msr, u64 now_ns, u64 *value)
 {
-	u32 reg = msr - LAPIC_MSR_FIRST;
+	u32 offset = msr_offset(msr);
 
-	if (!l->x2apic || reg >= ARRAY_SIZE(l->reg) || !in_set(l, X2APIC_READ, reg << 4))
+	if (!l->x2apic || !in_set(l, X2APIC_READ, offset))
 		return false;
-	*value = read_reg(l, reg << 4, now_ns);
-	if (msr == LAPIC_MSR_ICR)
+	*value = read_reg(l, offset, now_ns);
+	if (offset == LAPIC_ICR)
 		*value |= (u64)REG(l, LAPIC_ICR_HIGH) << 32;
 	return true;
 }
@@ -541,27 +554,28 @@ static u32 x2apic_valid(const struct lapic *l, u32 offset)
 
 bool lapic_msr_write(struct lapic *l, u32 msr, u64 value, u64 now_ns, struct lapic_effect *fx)
 {
-	u32 reg = msr - LAPIC_MSR_FIRST;
+	u32 offset;
 
-	if (!l->x2apic || reg >= ARRAY_SIZE(l->reg))
+	if (!l->x2apic)
 		return false;
 	if (msr == LAPIC_MSR_EOI && !value) {
 		lapic_eoi(l, fx);
 		return true;
 	}
 	if (msr == LAPIC_MSR_ICR) {
-		/* The delivery status is gone from this form; a value read from xAPIC may have it. */
+		/* The delivery status is gone from this form, but values made for xAPIC have it. */
 		if ((u32)value & ~(ICR_VALID | ICR_BUSY))
 			return false;
 		lapic_icr(l, value, value >> 32, fx);
 		return true;
 	}
-	if (!in_set(l, X2APIC_WRITE, reg << 4) || value & ~(u64)x2apic_valid(l, reg << 4))
+	offset = msr_offset(msr);
+	if (!in_set(l, X2APIC_WRITE, offset) || value & ~(u64)x2apic_valid(l, offset))
 		return false;
-	if (reg == LAPIC_SELF_IPI >> 4)
+	if (offset == LAPIC_SELF_IPI)
 		send_self(l, value, fx);
 	else
-		write_reg(l, reg << 4, value, now_ns, fx);
+		write_reg(l, offset, value, now_ns, fx);
 	return true;
 }
 

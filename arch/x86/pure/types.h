@@ -36,6 +36,7 @@ typedef int64_t s64;
 #define fallthrough __attribute__((__fallthrough__))
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
+#define OPTIMIZER_HIDE_VAR(var) __asm__("" : "+r"(var))
 #endif
 
 /* A single bit and an inclusive bit range of a 64-bit word. */
