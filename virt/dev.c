@@ -6,6 +6,7 @@
  */
 #include <keel/arch.h>
 #include <keel/ioctl.h>
+#include <keel/irq.h>
 #include <keel/mem.h>
 #include <keel/power.h>
 #include <keel/vcpu.h>
@@ -37,9 +38,12 @@ static int __init keel_module_init(void)
 	err = keel_vcpu_module_init();
 	if (err)
 		return err;
-	err = keel_arch_init();
+	err = keel_irqfd_module_init();
 	if (err)
 		goto vcpu_exit;
+	err = keel_arch_init();
+	if (err)
+		goto irqfd_exit;
 	err = keel_power_init();
 	if (err)
 		goto arch_exit;
@@ -54,6 +58,8 @@ power_exit:
 	keel_power_exit();
 arch_exit:
 	keel_arch_exit();
+irqfd_exit:
+	keel_irqfd_module_exit();
 vcpu_exit:
 	keel_vcpu_module_exit();
 	return err;
@@ -66,6 +72,7 @@ static void __exit keel_module_exit(void)
 	keel_notify_drain();
 	keel_power_exit();
 	keel_arch_exit();
+	keel_irqfd_module_exit();
 	keel_vcpu_module_exit();
 	rcu_barrier(); /* objects freed by call_rcu() callbacks of this module */
 }

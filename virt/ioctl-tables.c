@@ -7,6 +7,7 @@
  */
 #include <keel/arch.h>
 #include <keel/ioctl.h>
+#include <keel/irq.h>
 #include <keel/uapi.h>
 #include <keel/vcpu.h>
 #include <keel/vm.h>
@@ -68,6 +69,11 @@ static long ioeventfd(struct keel_call *call)
 	return keel_ioeventfd(call->vm, call->arg);
 }
 
+static long irqfd(struct keel_call *call)
+{
+	return keel_irqfd(call->vm, call->arg);
+}
+
 static long enable_cap(struct keel_call *call)
 {
 	return keel_cap_enable(call->vm, call->arg);
@@ -109,6 +115,11 @@ static const struct keel_ioctl vm_rows[] = {
 	KEEL_IOCTL(KVM_SET_USER_MEMORY_REGION, KEEL_LOCK_NONE, KEEL_ARG_IN, set_memory_region, "mem_slots"),
 	KEEL_IOCTL(KVM_GET_DIRTY_LOG, KEEL_LOCK_NONE, KEEL_ARG_IN, get_dirty_log, "mem_slots"),
 	KEEL_IOCTL(KVM_IOEVENTFD, KEEL_LOCK_NONE, KEEL_ARG_IN, ioeventfd, "ioeventfd"),
+	KEEL_IOCTL(KVM_IRQFD, KEEL_LOCK_NONE, KEEL_ARG_IN, irqfd, "irqfd"),
+	KEEL_IOCTL(KVM_SET_GSI_ROUTING, KEEL_LOCK_VM, KEEL_ARG_USER, keel_gsi_routing_set, "irqchip"),
+	KEEL_IOCTL(KVM_IRQ_LINE, KEEL_LOCK_NONE, KEEL_ARG_IN, keel_irq_line, "irqchip"),
+	KEEL_IOCTL(KVM_IRQ_LINE_STATUS, KEEL_LOCK_NONE, KEEL_ARG_INOUT, keel_irq_line_status, "irqchip"),
+	KEEL_IOCTL(KVM_SIGNAL_MSI, KEEL_LOCK_NONE, KEEL_ARG_IN, keel_signal_msi, "irqchip"),
 	KEEL_IOCTL(KVM_ENABLE_CAP, KEEL_LOCK_VM, KEEL_ARG_IN, enable_cap, "abi_fd"),
 };
 

@@ -21,6 +21,7 @@
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/module.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 
@@ -84,8 +85,23 @@ void keel_vcpu_request(struct keel_vcpu *vcpu, unsigned long requests)
 
 		if (cpu != me && cpu >= 0)
 			smp_send_reschedule(cpu);
+	} else {
+		rcuwait_wake_up(&vcpu->wait);
 	}
 	put_cpu();
+}
+
+void keel_vcpu_block(struct keel_vcpu *vcpu)
+{
+	/* Pairs with vcpu_mark() by rcuwait's own barriers: the sleeper is seen, or the request is. */
+	prepare_to_rcuwait(&vcpu->wait);
+	for (;;) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (READ_ONCE(vcpu->requests) || signal_pending(current))
+			break;
+		schedule();
+	}
+	finish_rcuwait(&vcpu->wait);
 }
 
 static void kick_ack(void *unused)
@@ -138,6 +154,7 @@ static struct keel_vcpu *vcpu_alloc(struct keel_vm *vm, unsigned int id)
 	vcpu->id = id;
 	vcpu->cpu = -1;
 	mutex_init(&vcpu->mutex);
+	rcuwait_init(&vcpu->wait);
 	preempt_notifier_init(&vcpu->preempt, &vcpu_preempt_ops);
 	vcpu->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	vcpu->pio_data = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
@@ -254,6 +271,7 @@ long keel_vcpu_create_fd(struct keel_vm *vm, unsigned long id)
 	keel_vm_get(vm); /* the file's, dropped by its release */
 	xa_store(&vm->vcpus, id, vcpu, GFP_KERNEL_ACCOUNT); /* reserved: cannot fail */
 	vm->nr_vcpus++;
+	keel_arch_vcpu_added(vcpu);
 	fd_install(fd, file);
 	return fd;
 

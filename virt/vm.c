@@ -25,8 +25,11 @@
 static void vm_destroy(struct keel_vm *vm)
 {
 	keel_notify_detach(vm);
+	keel_irqfds_free(vm);
+	keel_arch_vm_stop(vm);
 	keel_vcpus_free(vm);
 	keel_arch_vm_free(vm);
+	keel_irq_free(vm);
 	keel_iobus_free(vm);
 	keel_slots_free(vm);
 	keel_power_put();
@@ -54,6 +57,7 @@ struct keel_vm *keel_vm_create(unsigned long type)
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
 	keel_iobus_init(vm);
+	keel_irq_init(vm);
 
 	err = keel_slots_init(vm);
 	if (!err)

@@ -24,7 +24,11 @@ void keel_arch_cpu_off(void);
 /* Each free accepts an object whose init failed half-way. Context: task. */
 int keel_arch_vm_init(struct keel_vm *vm, unsigned long type);
 void keel_arch_vm_free(struct keel_vm *vm);
+/* No vCPU runs and none is made any more: nothing of the VM acts by itself after this. */
+void keel_arch_vm_stop(struct keel_vm *vm);
 int keel_arch_vcpu_init(struct keel_vcpu *vcpu);
+/* The vCPU is in vm->vcpus now. Context: task, vm->lock held. */
+void keel_arch_vcpu_added(struct keel_vcpu *vcpu);
 void keel_arch_vcpu_free(struct keel_vcpu *vcpu);
 
 /* The VM's mm is going: no vCPU runs. Drop all nested mappings. Context: task; the VM is still whole. */
@@ -53,6 +57,23 @@ bool keel_arch_age(struct keel_vm *vm, gfn_t start, gfn_t end, bool clear);
 
 /* Make all vCPUs forget cached translations before this returns. Context: mmu_lock may be held, IRQs on. */
 void keel_arch_flush(struct keel_vm *vm);
+
+/* --- interrupts ------------------------------------------------------------------------------- */
+
+struct keel_irq_target;
+struct kvm_irq_routing_entry;
+
+/* Are there local APICs in the kernel, so that messages and routed lines mean something? Context: any. */
+bool keel_arch_has_chips(const struct keel_vm *vm);
+
+/* Judge one routing entry. Return: 0 and *@target, or -EINVAL. Context: task. */
+int keel_arch_irq_target(struct keel_vm *vm, const struct kvm_irq_routing_entry *entry, struct keel_irq_target *target);
+
+/* Set a pin for @source (enum keel_irq_source), or send a message if @level. Return: KEEL_IRQ_*. Context: any. */
+int keel_arch_irq_set(struct keel_vm *vm, const struct keel_irq_target *target, unsigned int source, bool level);
+
+/* The routing table was replaced. Context: task, vm->irq.lock held. */
+void keel_arch_irq_routed(struct keel_vm *vm);
 
 /* --- rows ------------------------------------------------------------------------------------ */
 

@@ -8,6 +8,7 @@
 
 #include <linux/context_tracking.h>
 #include <linux/entry-kvm.h>
+#include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/version.h>
@@ -34,6 +35,13 @@ static __always_inline void keel_host_guest_enter(void)
 	lockdep_hardirqs_on_prepare();
 	context_tracking_guest_enter();
 	lockdep_hardirqs_on(CALLER_ADDR0);
+}
+
+/* A timer on the monotonic clock, whose @fn runs in hard interrupt context. Context: task. */
+static inline void keel_hrtimer_init(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *))
+{
+	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
+	timer->function = fn;
 }
 
 /*

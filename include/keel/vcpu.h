@@ -7,6 +7,7 @@
 #include <keel/uapi.h>
 #include <linux/mutex.h>
 #include <linux/preempt.h>
+#include <linux/rcuwait.h>
 #include <linux/signal_types.h>
 #include <pure/types.h>
 
@@ -18,6 +19,7 @@ enum keel_vcpu_mode { KEEL_OUTSIDE, KEEL_IN_GUEST };
 /* Bits of vcpu->requests: work to do before the next guest entry. */
 #define KEEL_REQ_TLB_FLUSH	BIT(0)	/* drop this vCPU's guest translations */
 #define KEEL_REQ_KICK		BIT(1)	/* leave the guest; nothing else */
+#define KEEL_REQ_EVENT		BIT(2)	/* something was sent to this vCPU's interrupt controller */
 
 /* Legend: I immutable after creation; A atomic; V vcpu->mutex; P the thread that has it loaded, preemption off; U shared with user space. */
 struct keel_vcpu {
@@ -30,6 +32,7 @@ struct keel_vcpu {
 	int cpu;				/* P: where it is loaded, or -1 */
 	int mode;				/* A: enum keel_vcpu_mode, written by the loading thread, IRQs off */
 	unsigned long requests;			/* A: KEEL_REQ_* */
+	struct rcuwait wait;			/* A: the thread in keel_vcpu_block() */
 	struct preempt_notifier preempt;	/* P */
 
 	bool sigset_active;			/* V */
@@ -69,8 +72,11 @@ static inline void keel_vcpu_disarm(struct keel_vcpu *vcpu)
 int keel_vcpu_module_init(void);
 void keel_vcpu_module_exit(void);
 
-/* Raise @requests and make sure a vCPU in the guest leaves it soon. Context: any, IRQs on. */
+/* Raise @requests and make sure a vCPU in the guest leaves it, and one that sleeps wakes, soon. Context: any. */
 void keel_vcpu_request(struct keel_vcpu *vcpu, unsigned long requests);
+
+/* Sleep until there is a request or a signal. Context: task, vCPU loaded, IRQs on. */
+void keel_vcpu_block(struct keel_vcpu *vcpu);
 
 /*
  * Raise @requests on every vCPU of the VM and wait until none runs the guest without having seen

@@ -8,6 +8,7 @@
 
 #include <asm/keel_arch.h>
 #include <keel/iobus.h>
+#include <keel/irq.h>
 #include <keel/mem.h>
 #include <linux/refcount.h>
 #include <linux/xarray.h>
@@ -35,6 +36,7 @@ struct keel_vm {
 	spinlock_t mmu_lock;		/* I: the nested tables, slots.generation */
 	struct keel_notify_link notify;	/* O: virt/notifier.c */
 	struct keel_iobus iobus;	/* O: virt/iobus.c */
+	struct keel_irq irq;		/* O: virt/irqroute.c, virt/irqfd.c */
 
 	struct keel_vm_arch arch;	/* O: arch/x86/core */
 };

@@ -91,6 +91,7 @@ int keel_arch_vm_init(struct keel_vm *vm, unsigned long type)
 {
 	if (type)
 		return -EINVAL;
+	mutex_init(&vm->arch.map_lock);
 	keel_tsc_vm_init(vm);
 	return keel_tdp_init(vm);
 }
@@ -98,6 +99,13 @@ int keel_arch_vm_init(struct keel_vm *vm, unsigned long type)
 void keel_arch_vm_free(struct keel_vm *vm)
 {
 	keel_tdp_free(vm);
+	keel_apic_map_free(vm);
+	keel_chips_free(vm);
+}
+
+void keel_arch_vm_stop(struct keel_vm *vm)
+{
+	keel_chips_stop(vm);
 }
 
 int keel_arch_vcpu_init(struct keel_vcpu *vcpu)
@@ -109,9 +117,12 @@ int keel_arch_vcpu_init(struct keel_vcpu *vcpu)
 	keel_cpuid_reset(vcpu);
 	keel_msr_reset(vcpu);
 	arch->mp_state = KVM_MP_STATE_RUNNABLE;
-	arch->apic_base = 0xfee00000ULL | REGS_APIC_BASE_ENABLE | (vcpu->id ? 0 : REGS_APIC_BASE_BSP);
+	arch->apic_base = 0xfee00000ULL | REGS_APIC_BASE_ENABLE | 
+			  (vcpu->id == vcpu->vm->arch.boot_id ? REGS_APIC_BASE_BSP : 0);
 	arch->controls_stale = true;
-	err = keel_emul_new(vcpu);
+	err = keel_apic_new(vcpu);
+	if (!err)
+		err = keel_emul_new(vcpu);
 	if (!err)
 		err = keel_fpu_new(vcpu);
 	if (!err)
@@ -134,6 +145,13 @@ void keel_arch_vcpu_free(struct keel_vcpu *vcpu)
 	keel_fpu_free(vcpu);
 	keel_emul_free(vcpu);
 	keel_cpuid_free(vcpu);
+	keel_apic_free(vcpu);
+}
+
+void keel_arch_vcpu_added(struct keel_vcpu *vcpu)
+{
+	if (vcpu->arch.apic)
+		keel_apic_map_update(vcpu->vm);
 }
 
 void keel_arch_vcpu_load(struct keel_vcpu *vcpu, int cpu)

@@ -83,6 +83,9 @@ void keel_sync_out(struct keel_vcpu *vcpu);
 
 /* --- run.c ----------------------------------------------------------------------------------- */
 
+/* Act on vcpu->requests. [loaded, IRQs on] */
+void keel_requests_serve(struct keel_vcpu *vcpu);
+
 /* RIP has left the low 4 GiB, or the guest single-steps. */
 void keel_skip_odd(struct keel_vcpu *vcpu);
 
@@ -133,6 +136,7 @@ enum keel_uexit_pending {
 /* Take in what user space did; enum keel_next or errno: KEEL_RESUME when the guest may run. */
 int keel_uexit_complete(struct keel_vcpu *vcpu);
 int keel_uexit_reason(struct keel_vcpu *vcpu, u32 reason);	/* an exit without data: KEEL_USER */
+int keel_uexit_eoi(struct keel_vcpu *vcpu);			/* of arch.eoi_exit, to the IOAPIC in user space */
 int keel_uexit_out(struct keel_vcpu *vcpu, u16 port, u8 size, u32 value);
 int keel_uexit_in(struct keel_vcpu *vcpu, u16 port, u8 size, u8 insn_len);
 /* For the emulator: port data of @count elements, one MMIO piece of at most 8 bytes. */
@@ -180,7 +184,7 @@ int keel_events_arrange(struct keel_vcpu *vcpu, bool requested);
 
 static inline int keel_events_prepare(struct keel_vcpu *vcpu, bool requested)
 {
-	if (likely(event_idle(&vcpu->arch.events) && !(requested | vcpu->arch.windows)))
+	if (likely(event_idle(&vcpu->arch.events) && !(requested | vcpu->arch.windows | vcpu->arch.irq_check)))
 		return KEEL_RESUME;
 	return keel_events_arrange(vcpu, requested);
 }
@@ -192,6 +196,75 @@ static inline bool keel_interrupt_ready(struct keel_vcpu *vcpu)
 {
 	return event_interrupt_ready(&vcpu->arch.events, vcpu->arch.regs.rflags & X86_RFLAGS_IF);
 }
+
+/* --- lapic.c: local APICs in the kernel. [loaded unless noted] ---------------------------------------- */
+
+/* Without local APICs in the kernel: 0 and none. [S] */
+int keel_apic_new(struct keel_vcpu *vcpu);
+void keel_apic_free(struct keel_vcpu *vcpu);
+void keel_apic_map_update(struct keel_vm *vm);	/* a vCPU was added [S] */
+void keel_apic_map_free(struct keel_vm *vm);
+/* Send @ipi to whom it is for; @sender: the vCPU it comes from, or NULL. Return: the best of KEEL_IRQ_*. [A] */
+int keel_apic_send(struct keel_vm *vm, const struct lapic_ipi *ipi, const struct keel_vcpu *sender);
+void keel_apic_pic_raised(struct keel_vm *vm);	/* the PIC's output rose [A] */
+void keel_apic_serve(struct keel_vcpu *vcpu);	/* KEEL_REQ_EVENT */
+/* Queue the interrupt that is due; true: one waits for the interrupt window. */
+bool keel_apic_take(struct keel_vcpu *vcpu);
+/* Sleep until the vCPU is runnable: KEEL_RESUME or -EINTR. [loaded, IRQs on] */
+int keel_apic_wait(struct keel_vcpu *vcpu);
+/* A guest's access: false when it is not the APIC's. */
+bool keel_apic_mmio(struct keel_vcpu *vcpu, gpa_t gpa, bool write, u8 *data, unsigned int bytes);
+/* x2APIC registers: false for #GP. Those of keel_apic_msr_hot() also with IRQs off. */
+bool keel_apic_msr_get(struct keel_vcpu *vcpu, u32 index, u64 *value);
+bool keel_apic_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value);
+
+static inline bool keel_apic_msr(u32 index)
+{
+	return index >= LAPIC_MSR_FIRST && index <= LAPIC_MSR_LAST;
+}
+
+/* EOI, ICR, TPR and self-IPI change nothing that others look up. */
+static inline bool keel_apic_msr_hot(u32 index)
+{
+	return index == LAPIC_MSR_EOI || index == LAPIC_MSR_ICR ||
+	       index == LAPIC_MSR_FIRST + (LAPIC_TPR >> 4) || index == LAPIC_MSR_FIRST + (LAPIC_SELF_IPI >> 4);
+}
+
+void keel_apic_base_set(struct keel_vcpu *vcpu, u64 base);
+void keel_apic_deadline_set(struct keel_vcpu *vcpu, u64 deadline);
+long keel_lapic_get(struct keel_call *call);
+long keel_lapic_set(struct keel_call *call);
+long keel_vapic_addr_set(struct keel_call *call);
+
+/* --- chips.c: IOAPIC, PIC and PIT in the kernel ----------------------------------------------------------- */
+
+void keel_chips_stop(struct keel_vm *vm);	/* nothing fires any more [S] */
+void keel_chips_free(struct keel_vm *vm);
+/* Service of @vector has ended on @vcpu; @level: it was level-triggered. [loaded] */
+void keel_chips_eoi(struct keel_vcpu *vcpu, u8 vector, bool level);
+u8 keel_chips_pic_intack(struct keel_vm *vm);	/* [A] */
+
+static inline bool keel_chips_pic_output(const struct keel_vm *vm)
+{
+	return vm->arch.chips && READ_ONCE(vm->arch.chips->pic_out);
+}
+
+/* A guest's access: false when it is not the chips'. [S or I] */
+bool keel_chips_port(struct keel_vcpu *vcpu, u16 port, bool in, unsigned int size, u8 *value);
+bool keel_chips_mmio(struct keel_vcpu *vcpu, gpa_t gpa, bool write, u8 *data, unsigned int bytes);
+int keel_irqchip_split(struct keel_vm *vm, const u64 *args);	/* KVM_CAP_SPLIT_IRQCHIP */
+long keel_irqchip_create(struct keel_call *call);
+long keel_irqchip_get(struct keel_call *call);
+long keel_irqchip_set(struct keel_call *call);
+long keel_pit_create(struct keel_call *call);
+long keel_pit_create2(struct keel_call *call);
+long keel_pit_get(struct keel_call *call);
+long keel_pit_set(struct keel_call *call);
+long keel_pit2_get(struct keel_call *call);
+long keel_pit2_set(struct keel_call *call);
+long keel_reinject_control(struct keel_call *call);
+
+/* --- inject.c, the ioctls ------------------------------------------------------------------------------- */
 
 long keel_interrupt(struct keel_call *call);
 long keel_nmi(struct keel_call *call);

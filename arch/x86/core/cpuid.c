@@ -13,9 +13,11 @@
 #include <linux/uaccess.h>
 
 #define HOST_LEAVES 160
+#define CPUID_1_ECX_TSC_DEADLINE BIT(24)
 
 static struct cpuid_leaf host_leaf[HOST_LEAVES] __ro_after_init;
 static struct cpuid_leaf supported_leaf[CPUID_MAX_SUPPORTED] __ro_after_init;
+static struct cpuid_leaf reported_leaf[CPUID_MAX_SUPPORTED] __ro_after_init;	/* KVM_GET_SUPPORTED_CPUID */
 static struct cpuid_leaf emulated_leaf[CPUID_MAX_SUPPORTED] __ro_after_init;
 static unsigned int emulated_nr __ro_after_init;
 static u64 xcr0_supported __ro_after_init;
@@ -39,10 +41,10 @@ int __init keel_cpuid_module_init(void)
 {
 	struct cpuid_table host;
 	struct cpuid_caps caps = {
-		.have = keel_host_caps.cpuid_caps,
+		.have = keel_host_caps.cpuid_caps | CPUID_CAP_LAPIC,
 		.maxphyaddr = boot_cpu_data.x86_phys_bits,
 	};
-	int n;
+	int n, i;
 
 	if (boot_cpu_has(X86_FEATURE_XSAVE))
 		xcr0_supported = xgetbv(XCR_XFEATURE_ENABLED_MASK) &
@@ -58,6 +60,10 @@ int __init keel_cpuid_module_init(void)
 		return n;
 	cpuid_table_init(&keel_cpuid_supported, supported_leaf, n);
 	cpuid_derive(&keel_cpuid_supported, &keel_cpuid_supported, &keel_cpuid_host);
+	memcpy(reported_leaf, supported_leaf, sizeof(reported_leaf));
+	for (i = 0; i < n; i++)
+		if (reported_leaf[i].function == 1)
+			reported_leaf[i].ecx &= ~CPUID_1_ECX_TSC_DEADLINE;
 	n = cpuid_emulated(&caps, emulated_leaf, CPUID_MAX_SUPPORTED);
 	if (n < 0)
 		return n;
@@ -177,9 +183,13 @@ long keel_cpuid_get(struct keel_call *call)
 	return leaves_out(call->user, table->leaf, table->n, true);
 }
 
+/*
+ * The TSC deadline is not among them although it works: whether it does depends on where the local APIC
+ * is, so it has a capability of its own (KVM API, KVM_GET_SUPPORTED_CPUID).
+ */
 long keel_cpuid_get_supported(struct keel_call *call)
 {
-	return leaves_out(call->user, keel_cpuid_supported.leaf, keel_cpuid_supported.n, false);
+	return leaves_out(call->user, reported_leaf, keel_cpuid_supported.n, false);
 }
 
 long keel_cpuid_get_emulated(struct keel_call *call)

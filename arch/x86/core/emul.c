@@ -283,6 +283,9 @@ static gpa_t access_gpa(const struct keel_emul *m, u32 *left)
 static int access_io(struct keel_vcpu *vcpu, struct keel_emul *m, gpa_t gpa, u8 *data, u32 bytes,
 		     bool write)
 {
+	if (vcpu->arch.apic && (keel_apic_mmio(vcpu, gpa, write, data, bytes) ||
+				keel_chips_mmio(vcpu, gpa, write, data, bytes)))
+		return KEEL_SKIP;
 	if (write) {
 		u64 value = 0;
 

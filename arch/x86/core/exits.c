@@ -57,6 +57,14 @@ static bool do_rdmsr(struct keel_vcpu *vcpu)
 	return true;
 }
 
+/* Publishing an APIC's new address may sleep. */
+static bool wrmsr_sleeps(const struct keel_vcpu *vcpu)
+{
+	u32 index = keel_gpr32(vcpu, KEEL_RCX);
+
+	return vcpu->arch.apic && (index == X86_MSR_APIC_BASE || (keel_apic_msr(index) && !keel_apic_msr_hot(index)));
+}
+
 static bool do_wrmsr(struct keel_vcpu *vcpu)
 {
 	return keel_msr_write_insn(vcpu, keel_gpr32(vcpu, KEEL_RCX), keel_edx_eax(vcpu));
@@ -109,7 +117,7 @@ bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 			return false;
 		break;
 	case KEEL_EXIT_WRMSR:
-		if (!do_wrmsr(vcpu))
+		if (wrmsr_sleeps(vcpu) || !do_wrmsr(vcpu))
 			return false;
 		break;
 	case KEEL_EXIT_HYPERCALL:
@@ -174,12 +182,23 @@ static int exit_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
 static __always_inline int exit_io(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	u32 value;
+	u8 byte;
 
 	if (exit->io.string)
 		return keel_emul_start(vcpu, NULL, true);
-	if (exit->io.in)
+	if (exit->io.in) {
+		if (unlikely(vcpu->vm->arch.chips) &&
+		    keel_chips_port(vcpu, exit->io.port, true, exit->io.size, &byte)) {
+			vcpu->arch.regs.gpr[KEEL_RAX] = (vcpu->arch.regs.gpr[KEEL_RAX] & ~0xffULL) | byte;
+			keel_regs_dirty(vcpu, KEEL_RG_GPR);
+			return KEEL_SKIP;
+		}
 		return keel_uexit_in(vcpu, exit->io.port, exit->io.size, exit->insn_len);
+	}
 	value = keel_out_value(vcpu, exit->io.size);
+	byte = value;
+	if (unlikely(vcpu->vm->arch.chips) && keel_chips_port(vcpu, exit->io.port, false, exit->io.size, &byte))
+		return KEEL_SKIP;
 	if (keel_iobus_any(&vcpu->vm->iobus, KEEL_BUS_PIO) &&
 	    keel_iobus_write(vcpu->vm, KEEL_BUS_PIO, exit->io.port, exit->io.size, value))
 		return KEEL_SKIP;
@@ -211,9 +230,13 @@ static int exit_wrmsr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return gp_or_skip(vcpu, do_wrmsr(vcpu));
 }
 
-/* The interrupt controllers are in user space, so it is there that the vCPU sleeps. */
+/* The vCPU sleeps where its local APIC is. */
 static int exit_hlt(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
+	if (vcpu->arch.apic) {
+		vcpu->arch.mp_state = KVM_MP_STATE_HALTED;
+		return KEEL_SKIP;
+	}
 	keel_uexit_reason(vcpu, KVM_EXIT_HLT);
 	return KEEL_SKIP_USER;
 }
@@ -246,7 +269,9 @@ static int exit_cr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	if (keel_cr_write(vcpu, exit->reg.nr, value))
 		return KEEL_RESUME;
 	/* The APIC's owner must know when lower-priority interrupts become deliverable. */
-	if (exit->reg.nr == 8 && vcpu->arch.regs.cr8 < old_cr8) {
+	if (vcpu->arch.apic)
+		vcpu->arch.irq_check |= exit->reg.nr == 8;
+	else if (exit->reg.nr == 8 && vcpu->arch.regs.cr8 < old_cr8) {
 		keel_uexit_reason(vcpu, KVM_EXIT_SET_TPR);
 		return KEEL_SKIP_USER;
 	}

@@ -40,6 +40,11 @@ int keel_events_arrange(struct keel_vcpu *vcpu, bool requested)
 	struct event_decision decision;
 	struct event_cpu cpu;
 
+	if (unlikely(vcpu->arch.irq_check)) {
+		if (vcpu->arch.eoi_exit)
+			return keel_uexit_eoi(vcpu);
+		requested |= keel_apic_take(vcpu);
+	}
 	if (event_idle(events) && !requested) {
 		vcpu->arch.windows = false;
 		keel_vendor->window(vcpu, 0);
@@ -94,13 +99,15 @@ void keel_events_settle(struct keel_vcpu *vcpu)
 	vcpu->arch.inflight = false;
 }
 
-/* KVM_INTERRUPT: the interrupt controllers are in user space, so the vector comes from there. */
+/* KVM_INTERRUPT: the PIC is in user space, so the vector comes from there. */
 long keel_interrupt(struct keel_call *call)
 {
 	const struct kvm_interrupt *in = call->arg;
 
 	if (in->irq >= KVM_NR_INTERRUPTS)
 		return -EINVAL;
+	if (call->vm->arch.irq_mode == KEEL_IRQ_KERNEL)
+		return -ENXIO;
 	return event_queue_interrupt(&call->vcpu->arch.events, in->irq) ? 0 : -EEXIST;
 }
 

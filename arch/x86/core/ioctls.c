@@ -44,6 +44,14 @@ static long get_nr_mmu_pages(struct keel_call *call)
 	return call->vm->arch.nr_mmu_pages;
 }
 
+static long set_boot_cpu_id(struct keel_call *call)
+{
+	if (call->vm->nr_vcpus)
+		return -EBUSY;
+	call->vm->arch.boot_id = call->value;
+	return 0;
+}
+
 /* The guest has not enabled a paravirtual clock: none is offered. */
 static long kvmclock_ctrl(struct keel_call *call)
 {
@@ -64,6 +72,17 @@ static const struct keel_ioctl vm_rows[] = {
 	KEEL_IOCTL(KVM_SET_IDENTITY_MAP_ADDR, KEEL_LOCK_VM, KEEL_ARG_IN, set_identity_map_addr, "abi_fd"),
 	KEEL_IOCTL(KVM_SET_NR_MMU_PAGES, KEEL_LOCK_VM, KEEL_ARG_VALUE, set_nr_mmu_pages, "abi_fd"),
 	KEEL_IOCTL(KVM_GET_NR_MMU_PAGES, KEEL_LOCK_VM, KEEL_ARG_ANY, get_nr_mmu_pages, "abi_fd"),
+	KEEL_IOCTL(KVM_SET_BOOT_CPU_ID, KEEL_LOCK_VM, KEEL_ARG_VALUE, set_boot_cpu_id, "irqchip"),
+	KEEL_IOCTL(KVM_CREATE_IRQCHIP, KEEL_LOCK_VM, KEEL_ARG_ANY, keel_irqchip_create, "irqchip"),
+	KEEL_IOCTL(KVM_GET_IRQCHIP, KEEL_LOCK_VM, KEEL_ARG_INOUT, keel_irqchip_get, "irqchip"),
+	KEEL_IOCTL(KVM_SET_IRQCHIP, KEEL_LOCK_VM, KEEL_ARG_IN, keel_irqchip_set, "irqchip"),
+	KEEL_IOCTL(KVM_CREATE_PIT, KEEL_LOCK_VM, KEEL_ARG_ANY, keel_pit_create, "irqchip"),
+	KEEL_IOCTL(KVM_CREATE_PIT2, KEEL_LOCK_VM, KEEL_ARG_IN, keel_pit_create2, "irqchip"),
+	KEEL_IOCTL(KVM_GET_PIT, KEEL_LOCK_VM, KEEL_ARG_INOUT, keel_pit_get, "irqchip"),
+	KEEL_IOCTL(KVM_SET_PIT, KEEL_LOCK_VM, KEEL_ARG_IN, keel_pit_set, "irqchip"),
+	KEEL_IOCTL(KVM_GET_PIT2, KEEL_LOCK_VM, KEEL_ARG_OUT, keel_pit2_get, "irqchip"),
+	KEEL_IOCTL(KVM_SET_PIT2, KEEL_LOCK_VM, KEEL_ARG_IN, keel_pit2_set, "irqchip"),
+	KEEL_IOCTL(KVM_REINJECT_CONTROL, KEEL_LOCK_VM, KEEL_ARG_USER, keel_reinject_control, "irqchip"),
 	KEEL_IOCTL(KVM_GET_CLOCK, KEEL_LOCK_VM, KEEL_ARG_OUT, keel_clock_get, "abi_fd"),
 	KEEL_IOCTL(KVM_SET_CLOCK, KEEL_LOCK_VM, KEEL_ARG_IN, keel_clock_set, "abi_fd"),
 };
@@ -92,6 +111,9 @@ static const struct keel_ioctl vcpu_rows[] = {
 	KEEL_IOCTL(KVM_SET_MP_STATE, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_mp_state_set, "vcpu_regs"),
 	KEEL_IOCTL(KVM_GET_VCPU_EVENTS, KEEL_LOCK_LOADED, KEEL_ARG_OUT, keel_events_get, "vcpu_regs"),
 	KEEL_IOCTL(KVM_SET_VCPU_EVENTS, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_events_set, "vcpu_regs"),
+	KEEL_IOCTL(KVM_GET_LAPIC, KEEL_LOCK_LOADED, KEEL_ARG_OUT, keel_lapic_get, "irqchip"),
+	KEEL_IOCTL(KVM_SET_LAPIC, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_lapic_set, "irqchip"),
+	KEEL_IOCTL(KVM_SET_VAPIC_ADDR, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_vapic_addr_set, "irqchip"),
 	KEEL_IOCTL(KVM_INTERRUPT, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_interrupt, "run_exits"),
 	KEEL_IOCTL(KVM_NMI, KEEL_LOCK_LOADED, KEEL_ARG_ANY, keel_nmi, "run_exits"),
 	KEEL_IOCTL(KVM_TRANSLATE, KEEL_LOCK_LOADED, KEEL_ARG_INOUT, keel_translate, "vcpu_regs"),
@@ -130,6 +152,7 @@ static int enable_triple_fault_event(struct keel_vm *vm, const u64 *args)
 }
 
 #define CLOCK_FLAGS (KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
+#define X2APIC_API (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 #define QUIRKS (KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
 
 /*
@@ -152,6 +175,12 @@ static int disable_exits(struct keel_vm *vm, const u64 *args)
 	return 0;
 }
 
+static int x2apic_api(struct keel_vm *vm, const u64 *args)
+{
+	vm->arch.x2apic_api |= args[0];
+	return 0;
+}
+
 static int disable_quirks(struct keel_vm *vm, const u64 *args)
 {
 	vm->arch.disabled_quirks = args[0];
@@ -166,11 +195,20 @@ const struct keel_cap keel_arch_caps[] = {
 	{ .nr = KVM_CAP_NOP_IO_DELAY, .value = 1 },
 	{ .nr = KVM_CAP_MP_STATE, .value = 1 },
 	{ .nr = KVM_CAP_USER_NMI, .value = 1 },
-	/*
-	 * QEMU asks for the next three at start-up whatever it uses of them. Without an in-kernel
-	 * interrupt chip, which is the only way so far, their requests are errors by definition.
-	 */
-	{ .nr = KVM_CAP_IRQ_ROUTING, .value = 4096 },
+	{ .nr = KVM_CAP_IRQCHIP, .value = 1 },
+	{ .nr = KVM_CAP_PIT, .value = 1 },
+	{ .nr = KVM_CAP_PIT2, .value = 1 },
+	{ .nr = KVM_CAP_PIT_STATE2, .value = 1 },
+	{ .nr = KVM_CAP_REINJECT_CONTROL, .value = 1 },
+	{ .nr = KVM_CAP_IRQ_INJECT_STATUS, .value = 1 },
+	{ .nr = KVM_CAP_SET_BOOT_CPU_ID, .value = 1 },
+	{ .nr = KVM_CAP_TSC_DEADLINE_TIMER, .value = 1 },
+	{ .nr = KVM_CAP_IRQFD, .value = 1 },
+	{ .nr = KVM_CAP_IRQFD_RESAMPLE, .value = 1 },
+	{ .nr = KVM_CAP_IOAPIC_POLARITY_IGNORED, .value = 1 },
+	{ .nr = KVM_CAP_SPLIT_IRQCHIP, .value = 1, .enable = keel_irqchip_split, .args0_mask = ~0ULL },
+	{ .nr = KVM_CAP_X2APIC_API, .value = X2APIC_API, .enable = x2apic_api, .args0_mask = X2APIC_API },
+	{ .nr = KVM_CAP_IRQ_ROUTING, .value = KEEL_NR_GSIS },
 	{ .nr = KVM_CAP_SIGNAL_MSI, .value = 1 },
 	{ .nr = KVM_CAP_X86_ROBUST_SINGLESTEP, .value = 1 },
 	{ .nr = KVM_CAP_MCE, .value = MSR_MCE_BANKS },

@@ -61,8 +61,11 @@ enum msr_verdict keel_msr_get(struct keel_vcpu *vcpu, u32 index, u64 *value, enu
 	enum msr_verdict verdict;
 	struct msr_ctx ctx;
 
-	if (!spec)
+	if (!spec) {
+		if (vcpu->arch.apic && keel_apic_msr(index))
+			return keel_apic_msr_get(vcpu, index, value) ? MSR_OK : MSR_GP;
 		return MSR_UNKNOWN;
+	}
 	msr_ctx_fill(vcpu, spec, &ctx);
 	verdict = msr_check_read(spec, &ctx, index, by);
 	if (verdict != MSR_OK)
@@ -80,7 +83,8 @@ enum msr_verdict keel_msr_get(struct keel_vcpu *vcpu, u32 index, u64 *value, enu
 			*value = keel_tsc_read(vcpu);
 		else if (index == X86_MSR_TSC_ADJUST)
 			*value = vcpu->arch.tsc_adjust;
-		/* No deadline is ever armed: the timer is user space's. */
+		else if (vcpu->arch.apic)
+			*value = lapic_get_deadline(&vcpu->arch.apic->l);
 		return MSR_OK;
 	case MSR_HOME_MCE:
 		*value = vcpu->arch.mcg_cap;
@@ -99,6 +103,7 @@ static enum msr_verdict regs_msr_set(struct keel_vcpu *vcpu, u32 index, u64 valu
 
 	if (index == X86_MSR_APIC_BASE) {
 		vcpu->arch.apic_base = value;
+		keel_apic_base_set(vcpu, value);
 		keel_cpuid_refresh(vcpu);
 		return MSR_OK;
 	}
@@ -117,8 +122,11 @@ enum msr_verdict keel_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value, enum
 	enum msr_verdict verdict;
 	struct msr_ctx ctx;
 
-	if (!spec)
+	if (!spec) {
+		if (vcpu->arch.apic && keel_apic_msr(index))
+			return keel_apic_msr_set(vcpu, index, value) ? MSR_OK : MSR_GP;
 		return MSR_UNKNOWN;
+	}
 	msr_ctx_fill(vcpu, spec, &ctx);
 	verdict = msr_check_write(spec, &ctx, index, &value, by);
 	if (verdict == MSR_DROP)
@@ -136,6 +144,8 @@ enum msr_verdict keel_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value, enum
 			keel_tsc_write(vcpu, value, by);
 		else if (index == X86_MSR_TSC_ADJUST)
 			keel_tsc_adjust_write(vcpu, value, by);
+		else if (vcpu->arch.apic)
+			keel_apic_deadline_set(vcpu, value);
 		return MSR_OK;
 	case MSR_HOME_ACTION:
 		if (by == MSR_BY_GUEST)

@@ -147,6 +147,8 @@ int keel_special_set(struct keel_vcpu *vcpu, const struct regs_special *in)
 	regs->cr4 = in->cr4;
 	regs->cr8 = in->cr8;
 	regs->efer = in->efer;
+	if (in->apic_base != vcpu->arch.apic_base)
+		keel_apic_base_set(vcpu, in->apic_base);
 	vcpu->arch.apic_base = in->apic_base;
 	keel_regs_dirty(vcpu, KEEL_RG_SEG | KEEL_RG_CR);
 	/* Memory may not be there yet: then none is present, unless user space sets them as well. */

@@ -31,12 +31,17 @@ void keel_skip_odd(struct keel_vcpu *vcpu)
 		keel_exception_payload(vcpu, EVENT_DB, false, 0, REGS_DR6_BS);
 }
 
-static void serve_requests(struct keel_vcpu *vcpu)
+void keel_requests_serve(struct keel_vcpu *vcpu)
 {
+	unsigned long requests;
+
 	if (likely(!READ_ONCE(vcpu->requests)))
 		return;
-	if (xchg(&vcpu->requests, 0) & KEEL_REQ_TLB_FLUSH)
+	requests = xchg(&vcpu->requests, 0);
+	if (requests & KEEL_REQ_TLB_FLUSH)
 		keel_vendor->flush(vcpu, KEEL_FLUSH_NESTED);
+	if (requests & KEEL_REQ_EVENT)
+		keel_apic_serve(vcpu);
 }
 
 /* OUT to a listener in the kernel. */
@@ -81,7 +86,7 @@ static enum keel_exit_kind guest_run(struct keel_vcpu *vcpu)
 		if (!exit_fast(vcpu, kind))
 			break;
 		kind = KEEL_EXIT_NONE;
-	} while (!(READ_ONCE(vcpu->requests) | arch->controls_stale) && !(arch->regs.dirty & ~KEEL_RG_GPR) &&
+	} while (!(READ_ONCE(vcpu->requests) | arch->controls_stale | arch->irq_check) && !(arch->regs.dirty & ~KEEL_RG_GPR) &&
 		 !xfer_to_guest_mode_work_pending());
 	if (unlikely(arch->debug_active))
 		keel_debug_leave(vcpu);
@@ -133,7 +138,12 @@ static int run_loop(struct keel_vcpu *vcpu)
 	int next;
 
 	for (;;) {
-		serve_requests(vcpu);
+		keel_requests_serve(vcpu);
+		if (unlikely(vcpu->arch.mp_state != KVM_MP_STATE_RUNNABLE)) {
+			next = keel_apic_wait(vcpu);
+			if (next != KEEL_RESUME)
+				return next;
+		}
 		/* Does user space wait for the moment to inject an interrupt? */
 		window = READ_ONCE(vcpu->run->request_interrupt_window);
 		if (unlikely(window) && keel_interrupt_ready(vcpu))
@@ -155,7 +165,7 @@ static void run_out(struct keel_vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 
 	run->if_flag = !!(vcpu->arch.regs.rflags & X86_RFLAGS_IF);
-	run->ready_for_interrupt_injection = keel_interrupt_ready(vcpu);
+	run->ready_for_interrupt_injection = vcpu->vm->arch.chips || keel_interrupt_ready(vcpu);
 	run->cr8 = vcpu->arch.regs.cr8;
 	run->apic_base = vcpu->arch.apic_base;
 	run->flags = 0;
@@ -176,7 +186,7 @@ static int run_in(struct keel_vcpu *vcpu)
 		if (err)
 			return err;
 	}
-	if (unlikely(cr8 != vcpu->arch.regs.cr8)) {
+	if (unlikely(cr8 != vcpu->arch.regs.cr8) && !vcpu->arch.apic) {
 		keel_regs_need(vcpu, KEEL_RG_CR);
 		if (regs_check_cr8(cr8) != REGS_OK)
 			return -EINVAL;

@@ -202,13 +202,23 @@ long keel_mp_state_get(struct keel_call *call)
 	return 0;
 }
 
-/* The local APIC is in user space, and with it INIT, SIPI and HLT: a vCPU here is always runnable. */
+/* Where the local APIC is, there are INIT, SIPI and HLT: with it in user space a vCPU is always runnable here. */
 long keel_mp_state_set(struct keel_call *call)
 {
 	const struct kvm_mp_state *in = call->arg;
 
-	if (in->mp_state != KVM_MP_STATE_RUNNABLE)
+	switch (in->mp_state) {
+	case KVM_MP_STATE_RUNNABLE:
+		break;
+	case KVM_MP_STATE_UNINITIALIZED:
+	case KVM_MP_STATE_INIT_RECEIVED:
+	case KVM_MP_STATE_HALTED:
+		if (call->vcpu->arch.apic)
+			break;
 		return -EINVAL;
+	default:
+		return -EINVAL;
+	}
 	call->vcpu->arch.mp_state = in->mp_state;
 	return 0;
 }

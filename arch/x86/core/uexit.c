@@ -29,6 +29,13 @@ static int uexit_io(struct keel_vcpu *vcpu, bool in, u16 port, u8 size, u32 coun
 	return KEEL_USER;
 }
 
+int keel_uexit_eoi(struct keel_vcpu *vcpu)
+{
+	vcpu->run->eoi.vector = vcpu->arch.eoi_exit - 1;
+	vcpu->arch.eoi_exit = 0;
+	return keel_uexit_reason(vcpu, KVM_EXIT_IOAPIC_EOI);
+}
+
 int keel_uexit_out(struct keel_vcpu *vcpu, u16 port, u8 size, u32 value)
 {
 	memcpy(vcpu->pio_data, &value, sizeof(value));

@@ -6,12 +6,18 @@
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 #include <keel/exit.h>
+#include <linux/hrtimer.h>
+#include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <pure/cpuid.h>
 #include <pure/emu.h>
 #include <pure/event.h>
 #include <pure/gwalk.h>
+#include <pure/ioapic.h>
+#include <pure/lapic.h>
 #include <pure/msr.h>
+#include <pure/pic.h>
+#include <pure/pit.h>
 #include <pure/radix.h>
 #include <pure/regs.h>
 
@@ -57,8 +63,45 @@ struct keel_vm_tsc {
 	bool any;			/* T */
 };
 
-/* Legend: L vm->lock; O the sub-struct's owner. */
+/* Where a VM's interrupt controllers are. */
+enum keel_irq_mode {
+	KEEL_IRQ_USER,		/* all in user space */
+	KEEL_IRQ_SPLIT,		/* local APICs in the kernel, the chips in user space */
+	KEEL_IRQ_KERNEL,	/* all in the kernel */
+};
+
+struct keel_apic_map;			/* RCU-published (core/lapic.c) */
+
+/* The PC's chips outside the CPUs. Owner: core/chips.c. Legend: C lock; I immutable; T pit_lock. */
+struct keel_chips {
+	struct keel_vm *vm;			/* I */
+	raw_spinlock_t lock;			/* ioapic, pic and their lines */
+	struct ioapic ioapic;			/* C */
+	struct pic_pair pic;			/* C */
+	u8 ioapic_held[IOAPIC_PINS];		/* C: per pin, BIT(enum keel_irq_source) of who holds it up */
+	u8 pic_held[PIC_IRQS];			/* C: the same */
+	u64 eoi_vectors[4];			/* C; read by anybody: vectors whose end the IOAPIC must hear of */
+	bool pic_out;				/* C; read by anybody: the PIC has an interrupt */
+	struct hrtimer again;			/* fires when a storm's delay is over */
+	u32 delayed;				/* C: pins that wait for it */
+
+	raw_spinlock_t pit_lock;		/* taken before lock */
+	bool has_pit;				/* I: once set, and pit_flags */
+	u32 pit_flags;
+	struct pit pit;				/* T */
+	struct hrtimer pit_timer;
+};
+
+/* Legend: L vm->lock; M map_lock; R RCU, written under the lock named; O the sub-struct's owner. */
 struct keel_vm_arch {
+	u8 irq_mode;			/* L: enum keel_irq_mode; fixed once a vCPU exists */
+	u8 x2apic_api;			/* L: KVM_X2APIC_API_* */
+	u8 split_pins;			/* L: pins of the IOAPIC in user space, KEEL_IRQ_SPLIT */
+	u64 split_eoi[4];		/* vm->irq.lock, read by anybody: vectors whose end user space must hear of */
+	u32 boot_id;			/* L: KVM_SET_BOOT_CPU_ID */
+	struct keel_chips *chips;	/* L: with KEEL_IRQ_KERNEL */
+	struct mutex map_lock;		/* serialises rebuilding apic_map */
+	struct keel_apic_map __rcu *apic_map;	/* R, M */
 	struct keel_tdp tdp;		/* O: core/tdp.c */
 	u64 tss_addr;			/* L: KVM_SET_TSS_ADDR; no use with nested paging and unrestricted guests */
 	u64 identity_addr;		/* L: KVM_SET_IDENTITY_MAP_ADDR; the same */
@@ -99,14 +142,36 @@ struct keel_cpuid {
 	struct cpuid_derived derived;	/* V */
 };
 
+/* Bits of keel_apic.signals: what others sent that is not a vector. */
+enum keel_apic_signal {
+	KEEL_APIC_NMI, KEEL_APIC_INIT, KEEL_APIC_SIPI, KEEL_APIC_TIMER,
+};
+
+/* The local APIC. Owner: core/lapic.c. Legend: V vcpu->mutex; A atomic; M vm->arch.map_lock. */
+struct keel_apic {
+	struct lapic l;				/* V */
+	unsigned long posted[4];		/* A: vectors sent by anybody, to be merged by the owner */
+	unsigned long level[4];			/* A: which of them are level-triggered */
+	unsigned long signals;			/* A: bits enum keel_apic_signal */
+	u8 sipi_vector;				/* A: of the latest SIPI */
+	bool takes_pic;				/* V; read by anybody: lapic_accept_pic() */
+	bool blocked;				/* V: an interrupt waits for a lower CR8 */
+	struct lapic_addr addr;			/* M: as last put into the map */
+	struct hrtimer timer;
+	struct keel_vcpu *vcpu;			/* immutable */
+};
+
 /* Legend: V vcpu->mutex; O the sub-struct's owner. */
 struct keel_vcpu_arch {
+	struct keel_apic *apic;		/* I: NULL when the local APIC is in user space */
+	bool irq_check;			/* V: look for an interrupt of apic before the next entry */
+	u16 eoi_exit;			/* V: vector + 1 whose end is to be told to user space, or 0 */
 	struct keel_regs regs;		/* O: core/regs.c */
 	void *hw;			/* I: the vendor's struct svm_vcpu or vmx_vcpu */
 	u8 insn_len;			/* V: of the exiting instruction, 0 unknown; by after_exit() */
 	bool controls_stale;		/* V: controls_sync() is due before entry */
 	u8 mp_state;			/* V */
-	u64 apic_base;			/* V: IA32_APIC_BASE, the chip itself is in user space */
+	u64 apic_base;			/* V: IA32_APIC_BASE */
 	struct event_state events;	/* O: core/inject.c */
 	struct keel_exit exit;		/* V: the record being handled */
 	struct keel_uexit uexit;	/* O: core/uexit.c */
