@@ -27,6 +27,8 @@
 #define ARCH CPUID_CAP_ARCH_CAPS
 #define FIVE CPUID_CAP_LA57
 #define UD CPUID_CAP_UD_EMULATION
+#define AUX CPUID_CAP_RDTSCP
+#define IPCID CPUID_CAP_INVPCID
 #define X_FP 0x3u
 #define X_YMM 0x7u
 #define X_ZMM 0xe7u
@@ -71,7 +73,7 @@ const struct cpuid_row cpuid_spec[] = {
 	FEAT(0x1, 0, ECX, 27, D, 0, 0, NONE, "OSXSAVE"),
 	FEAT(0x1, 0, ECX, 28, H, 0, X_YMM, NONE, "AVX"),
 	FEAT(0x1, 0, ECX, 29, H, 0, X_YMM, NONE, "F16C"),
-	FEAT(0x1, 0, ECX, 30, H, 0, 0, NONE, "RDRAND"),
+	FEAT(0x1, 0, ECX, 30, H, 0, 0, RDRAND, "RDRAND"),
 	FEAT(0x1, 0, ECX, 31, S, 0, 0, NONE, "HYPERVISOR"),
 	FEAT(0x1, 0, EDX, 0, H, 0, 0, NONE, "FPU"),
 	FEAT(0x1, 0, EDX, 1, H, 0, 0, NONE, "VME"),
@@ -121,7 +123,7 @@ const struct cpuid_row cpuid_spec[] = {
 	FEAT(0x7, 0, EBX, 7, H, 0, 0, SMEP, "SMEP"),
 	FEAT(0x7, 0, EBX, 8, H, 0, 0, NONE, "BMI2"),
 	FEAT(0x7, 0, EBX, 9, H, 0, 0, NONE, "ERMS"),
-	FEAT(0x7, 0, EBX, 10, H, 0, 0, INVPCID, "INVPCID"),
+	FEAT(0x7, 0, EBX, 10, H, IPCID, 0, INVPCID, "INVPCID"),
 	FEAT(0x7, 0, EBX, 11, H, 0, 0, RTM, "RTM"),
 	FEAT(0x7, 0, EBX, 12, OFF, 0, 0, NONE, "RDT_M: cache monitoring is the host's"),
 	FEAT(0x7, 0, EBX, 13, H, 0, 0, NONE, "ZERO_FCS_FDS"),
@@ -129,7 +131,7 @@ const struct cpuid_row cpuid_spec[] = {
 	FEAT(0x7, 0, EBX, 15, OFF, 0, 0, NONE, "RDT_A: cache allocation is the host's"),
 	FEAT(0x7, 0, EBX, 16, H, 0, X_ZMM, NONE, "AVX512F"),
 	FEAT(0x7, 0, EBX, 17, H, 0, X_ZMM, NONE, "AVX512DQ"),
-	FEAT(0x7, 0, EBX, 18, H, 0, 0, NONE, "RDSEED"),
+	FEAT(0x7, 0, EBX, 18, H, 0, 0, RDSEED, "RDSEED"),
 	FEAT(0x7, 0, EBX, 19, H, 0, 0, NONE, "ADX"),
 	FEAT(0x7, 0, EBX, 20, H, 0, 0, SMAP, "SMAP"),
 	FEAT(0x7, 0, EBX, 21, H, 0, X_ZMM, NONE, "AVX512_IFMA"),
@@ -157,7 +159,7 @@ const struct cpuid_row cpuid_spec[] = {
 	FEAT(0x7, 0, ECX, 12, H, 0, X_ZMM, NONE, "AVX512_BITALG"),
 	FEAT(0x7, 0, ECX, 14, H, 0, X_ZMM, NONE, "AVX512_VPOPCNTDQ"),
 	FEAT(0x7, 0, ECX, 16, H, FIVE, 0, LA57, "LA57"),
-	FEAT(0x7, 0, ECX, 22, H | E, UD, 0, RDPID, "RDPID"),
+	FEAT(0x7, 0, ECX, 22, H | E, UD | AUX, 0, RDPID, "RDPID"),
 	FEAT(0x7, 0, ECX, 24, OFF, 0, 0, NONE, "BUS_LOCK_DETECT: needs DEBUGCTL"),
 	FEAT(0x7, 0, ECX, 25, H, 0, 0, NONE, "CLDEMOTE"),
 	FEAT(0x7, 0, ECX, 27, H, 0, 0, NONE, "MOVDIRI"),
@@ -252,7 +254,7 @@ const struct cpuid_row cpuid_spec[] = {
 	FEAT(0x80000001, 0, EDX, 22, H, 0, 0, NONE, "MMXEXT"),
 	FEAT(0x80000001, 0, EDX, 25, H, 0, 0, FXSR_OPT, "FFXSR"),
 	FEAT(0x80000001, 0, EDX, 26, H, 0, 0, GBPAGES, "1 GiB pages"),
-	FEAT(0x80000001, 0, EDX, 27, H, 0, 0, RDTSCP, "RDTSCP"),
+	FEAT(0x80000001, 0, EDX, 27, H, AUX, 0, RDTSCP, "RDTSCP"),
 	FEAT(0x80000001, 0, EDX, 29, H, 0, 0, LM, "LM"),
 	FEAT(0x80000001, 0, EDX, 30, H, 0, 0, NONE, "3DNOWEXT"),
 	FEAT(0x80000001, 0, EDX, 31, H, 0, 0, NONE, "3DNOW"),

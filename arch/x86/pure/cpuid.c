@@ -375,7 +375,9 @@ struct offer {
 
 static bool row_holds(const struct offer *o, const struct cpuid_row *row)
 {
-	return (o->caps->have & row->caps) == row->caps && (o->xcr0 & row->xcr0) == row->xcr0;
+	u32 need = row->caps & ~(u32)CPUID_CAP_UD_EMULATION;
+
+	return (o->caps->have & need) == need && (o->xcr0 & row->xcr0) == row->xcr0;
 }
 
 /* Bits of @leaf by the rows of the specification, added to what the caller put there. */
@@ -387,15 +389,12 @@ static void apply_rows(const struct offer *o, struct cpuid_leaf *leaf)
 	for (i = 0; i < cpuid_spec_rows; i++) {
 		const struct cpuid_row *row = &cpuid_spec[i];
 		u8 policy = row->policy;
-		bool holds;
 
-		if (row->leaf != leaf->function || row->subleaf != leaf->index)
+		if (row->leaf != leaf->function || row->subleaf != leaf->index || !row_holds(o, row))
 			continue;
-		/* An emulated bit's capability is asked for by cpuid_emulated() only. */
-		holds = policy & CPUID_EMULATED || row_holds(o, row);
-		if (policy & CPUID_SOFT && holds)
+		if (policy & CPUID_SOFT)
 			*leaf_reg(leaf, row->reg) |= row->mask;
-		if (policy & CPUID_HOST && holds && host)
+		if (policy & CPUID_HOST && host)
 			*leaf_reg(leaf, row->reg) |= *leaf_reg(host, row->reg) & row->mask;
 	}
 }
@@ -639,7 +638,7 @@ int cpuid_emulated(const struct cpuid_caps *caps, struct cpuid_leaf *out, unsign
 			if (row->leaf == 0x7)
 				leaf.flags = CPUID_SIGNIFICANT_INDEX;
 		}
-		if (row->policy & CPUID_EMULATED && (caps->have & row->caps) == row->caps)
+		if (row->policy & CPUID_EMULATED && caps->have & CPUID_CAP_UD_EMULATION)
 			*leaf_reg(&leaf, row->reg) |= row->mask;
 	}
 	return emitted(&w);

@@ -62,6 +62,8 @@ enum cpuid_cap {
 	CPUID_CAP_ARCH_CAPS = 1 << 4,	/* ARCH_CAPABILITIES holds a truthful value */
 	CPUID_CAP_LA57 = 1 << 5,	/* guest walks of five levels */
 	CPUID_CAP_UD_EMULATION = 1 << 6, /* #UD is intercepted and tried in the emulator */
+	CPUID_CAP_RDTSCP = 1 << 7,	/* the processor lets guests execute RDTSCP and RDPID */
+	CPUID_CAP_INVPCID = 1 << 8,	/* and INVPCID */
 };
 
 struct cpuid_caps {
@@ -85,11 +87,13 @@ enum cpuid_feature {
 	CPUID_F_X2APIC,
 	CPUID_F_TSC_DEADLINE,
 	CPUID_F_XSAVE,
+	CPUID_F_RDRAND,
 	CPUID_F_FSGSBASE,
 	CPUID_F_TSC_ADJUST,
 	CPUID_F_SMEP,
 	CPUID_F_INVPCID,
 	CPUID_F_RTM,
+	CPUID_F_RDSEED,
 	CPUID_F_SMAP,
 	CPUID_F_UMIP,
 	CPUID_F_PKU,
@@ -234,8 +238,9 @@ struct cpuid_row {
 	u8 subleaf;
 	u8 reg;			/* enum cpuid_reg */
 	u8 policy;		/* enum cpuid_policy bits */
-	u8 caps;		/* enum cpuid_cap bits that must all be there */
 	u8 feature;		/* enum cpuid_feature the bit stands for */
+	/* enum cpuid_cap bits that must all be there; UD_EMULATION for the emulated list only. */
+	u16 caps;
 	u32 mask;
 	u32 xcr0;		/* XCR0 bits (low half) that must be offered */
 	const char *name;

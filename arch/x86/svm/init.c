@@ -63,6 +63,7 @@ static void read_features(void)
 	keel_host_caps.tsc_scaling = edx & SVM_FEAT_TSC_RATE;
 	keel_host_caps.tsc_frac_bits = SVM_TSC_FRAC_BITS;
 	keel_host_caps.tsc_max_ratio = SVM_TSC_RATIO_MAX;
+	keel_host_caps.cpuid_caps = CPUID_CAP_RDTSCP | CPUID_CAP_INVPCID;
 	if (svm_hw.has_spec_ctrl && svm_hw.has_ibpb)
 		keel_host_caps.cpuid_caps |= CPUID_CAP_SPEC_CTRL;
 }

@@ -62,7 +62,8 @@ static int vmx_probe(void)
 			 VMX_PROC_PAUSE)
 #define PROC2_REQUIRED	(VMX_PROC2_EPT | VMX_PROC2_UNRESTRICTED)
 #define PROC2_OPTIONAL	(VMX_PROC2_RDTSCP | VMX_PROC2_VPID | VMX_PROC2_WBINVD | VMX_PROC2_PAUSE_LOOP |		\
-			 VMX_PROC2_INVPCID | VMX_PROC2_TSC_SCALING)
+			 VMX_PROC2_INVPCID | VMX_PROC2_TSC_SCALING | VMX_PROC2_RDRAND |		\
+			 VMX_PROC2_RDSEED | VMX_PROC2_ENCLS | VMX_PROC2_ENCLV)
 #define EXIT_REQUIRED	(VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_64BIT | VMX_EXIT_LOAD_EFER)
 #define EXIT_PAT	(VMX_EXIT_SAVE_PAT | VMX_EXIT_LOAD_PAT)
 #define ENTRY_OPTIONAL	(VMX_ENTRY_LOAD_PAT | VMX_ENTRY_CONCEAL_PT)
@@ -175,6 +176,10 @@ static void __init read_features(void)
 	keel_host_caps.tsc_max_ratio = ~0ULL;
 	if (vmx_hw.has_spec_ctrl && vmx_hw.has_ibpb)
 		keel_host_caps.cpuid_caps |= CPUID_CAP_SPEC_CTRL;
+	if (vmx_hw.proc2 & VMX_PROC2_RDTSCP)
+		keel_host_caps.cpuid_caps |= CPUID_CAP_RDTSCP;
+	if (vmx_hw.proc2 & VMX_PROC2_INVPCID)
+		keel_host_caps.cpuid_caps |= CPUID_CAP_INVPCID;
 	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D))
 		keel_host_caps.cpuid_caps |= CPUID_CAP_FLUSH_L1D;
 }

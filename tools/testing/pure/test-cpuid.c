@@ -184,6 +184,20 @@ static const struct {
 	{ 0x80000008, 0, 'b', 1u << 25, CPUID_CAP_VIRT_SSBD },
 };
 
+/* Bits of the host's that are held back without a capability. */
+static const struct {
+	u32 leaf;
+	char reg;
+	u32 mask;
+	u32 needs;
+} held_back[] = {
+	{ 0x7, 'b', 1u << 10, CPUID_CAP_INVPCID },
+	{ 0x7, 'c', 1u << 22, CPUID_CAP_RDTSCP },
+	{ 0x7, 'd', 1u << 28, CPUID_CAP_FLUSH_L1D },
+	{ 0x7, 'd', 1u << 26 | 1u << 27 | 1u << 31, CPUID_CAP_SPEC_CTRL },
+	{ 0x80000001, 'd', 1u << 27, CPUID_CAP_RDTSCP },
+};
+
 /* Bits that must not be seen, whatever the host and the capabilities. */
 static const struct {
 	u32 leaf;
@@ -258,6 +272,12 @@ static void check_supported(const struct machine *m, u32 have)
 		if (s->leaf != 0x80000008 || cpuid_lookup(&m->host, s->leaf, 0))
 			CHECK_EQ(got, (have & s->needs) == s->needs ? s->mask : 0);
 	}
+	for_each_row(bit, held_back) {
+		u32 got = reg_of(&m->supported, bit->leaf, 0, bit->reg) & bit->mask;
+		u32 host = reg_of(&m->host, bit->leaf, 0, bit->reg) & bit->mask;
+
+		CHECK_EQ(got, (have & bit->needs) == bit->needs ? host : 0);
+	}
 	CHECK_EQ(reg_of(&m->supported, 0x40000000, 0, 'a'), 0x40000001);
 	CHECK(cpuid_lookup(&m->supported, 0x40000000, 0) &&
 	      !memcmp(&cpuid_lookup(&m->supported, 0x40000000, 0)->ebx, "KVMKVMKVM\0\0\0", 12));
@@ -275,7 +295,7 @@ static void test_supported(void)
 		for_each_row(mask, masks) {
 			u32 have;
 
-			for (have = 0; have < 1 << 7; have += 9) {
+			for (have = 0; have < 1 << 9; have += 37) {
 				offer(*m, have, *mask, 0);
 				check_supported(*m, have);
 			}
@@ -288,7 +308,7 @@ static void test_rome(void)
 {
 	const struct cpuid_table *t = &amd.supported;
 
-	offer(&amd, 0, 0x7, 0);
+	offer(&amd, CPUID_CAP_RDTSCP, 0x7, 0);
 	/* Everything of the host but MONITOR and OSXSAVE, and HYPERVISOR added. */
 	CHECK_EQ(reg_of(t, 1, 0, 'c'), (0x7ed8320bu & ~(1u << 3 | 1u << 27)) | 1u << 31);
 	CHECK_EQ(reg_of(t, 1, 0, 'a'), 0x00830f10);
@@ -535,7 +555,7 @@ static void test_derive(void)
 	struct cpuid_derived d;
 
 	/* Nothing set: the basic processor, and what the host can for the VMM. */
-	offer(&intel, CPUID_CAP_SPEC_CTRL | CPUID_CAP_LAPIC, 0x2e7, 0);
+	offer(&intel, CPUID_CAP_SPEC_CTRL | CPUID_CAP_LAPIC | CPUID_CAP_RDTSCP, 0x2e7, 0);
 	cpuid_table_init(&g, NULL, 0);
 	cpuid_derive(&g, &intel.supported, &d);
 	CHECK_EQ(d.features, 0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The CPUID tables: what the list offers, and that the guest's instruction returns what was set.
+ * The CPUID tables: what the list offers, that the guest's instruction returns what was set, and that
+ * instructions exist in the guest when its table says so.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -233,6 +234,96 @@ TEST(set_cpuid_is_per_vcpu)
 	EXPECT_EQ(0, got.ebx >> 24);
 	guest_cpuid(_metadata, w, 1, 0, &got);
 	EXPECT_EQ(1, got.ebx >> 24);
+}
+
+/*
+ * Instructions that a guest is to have exactly when its CPUID shows them. Bits are by the manuals'
+ * positions; reg 0 is EAX. Each blob ends in HLT with RDI as it was, or at #UD, which sets it.
+ */
+GUEST(insn_ud, 64, "mov $0x6d, %edi\n hlt");
+GUEST(rdtscp, 64, "rdtscp\n hlt");
+GUEST(rdpid, 64, "rdpid %rax\n hlt");
+GUEST(invpcid, 64, "movq $0, -16(%rsp)\n movq $0, -8(%rsp)\n mov $2, %eax\n invpcid -16(%rsp), %rax\n hlt");
+GUEST(rdrand, 64, "rdrand %rax\n hlt");
+GUEST(rdseed, 64, "rdseed %rax\n hlt");
+GUEST(xsaves, 64, "xor %edx, %edx\n mov $1, %eax\n xsaves (%r8)\n hlt");
+GUEST(umonitor, 64, "umonitor %rsp\n hlt");
+GUEST(tpause, 64, "xor %eax, %eax\n xor %edx, %edx\n tpause %ecx\n hlt");
+GUEST(encls, 64, "mov $0xff, %eax\n .byte 0x0f, 0x01, 0xcf\n hlt");
+GUEST(enclv, 64, "mov $0xff, %eax\n .byte 0x0f, 0x01, 0xc0\n hlt");
+GUEST(pconfig, 64, "mov $0xff, %eax\n .byte 0x0f, 0x01, 0xc5\n hlt");
+GUEST(vmfunc, 64, "xor %eax, %eax\n .byte 0x0f, 0x01, 0xd4\n hlt");
+
+#define INSN(name, ...) { #name, guest_code(name), guest_##name##_end, __VA_ARGS__ }
+
+static const struct insn {
+	const char *name;
+	const uint8_t *code, *end;
+	uint32_t leaf, sub;
+	int reg, bit;		/* bit -1: no guest has it */
+} insns[] = {
+	INSN(rdtscp, 0x80000001, 0, 3, 27), INSN(invpcid, 7, 0, 1, 10), INSN(rdpid, 7, 0, 2, 22),
+	INSN(rdrand, 1, 0, 2, 30), INSN(rdseed, 7, 0, 1, 18), INSN(xsaves, 0xd, 1, 0, 3),
+	INSN(umonitor, 7, 0, 2, 5), INSN(tpause, 7, 0, 2, 5), INSN(encls, 7, 0, 1, 2),
+	INSN(enclv, 7, 0, 1, 2), INSN(pconfig, 7, 0, 3, 18), INSN(vmfunc, 0, 0, 0, -1),
+};
+
+/* Does @insn raise #UD in a guest whose CPUID is @c? */
+static bool insn_is_ud(struct __test_metadata *_metadata, const struct insn *insn, const struct kvm_cpuid2 *c)
+{
+	struct vm *vm = vm_new(VM_RAM_SIZE);
+	struct vcpu *v = vm_vcpu(vm, 0);
+	struct kvm_sregs s;
+	struct kvm_regs r;
+
+	EXPECT_EQ(0, xioctlp(v->fd, KVM_SET_CPUID2, c));
+	vm_load(vm, VM_CODE, insn->code, insn->end - insn->code);
+	vm_load_guest(vm, VM_DATA, insn_ud);
+	vcpu_long(v, VM_CODE);
+	vm_set_gate(vm, 6, VM_DATA, 14, 0, 0);
+	vcpu_sregs(v, &s);
+	s.cr4 |= cpuid_find(c, 1, 0)->ecx >> 26 & 1 ? 1 << 18 : 0;	/* XSAVES needs OSXSAVE */
+	EXPECT_EQ(0, vcpu_set_sregs(v, &s));
+	vcpu_regs(v, &r);
+	r.r8 = VM_DATA2;
+	vcpu_set_regs(v, &r);
+	vcpu_run(v);
+	if (v->run->exit_reason != KVM_EXIT_HLT)
+		vcpu_dump(v);
+	EXPECT_EQ(KVM_EXIT_HLT, v->run->exit_reason)
+		TH_LOG("%s", insn->name);
+	vcpu_regs(v, &r);
+	vm_free(vm);
+	return r.rdi == 0x6d;
+}
+
+/* AMD-V lets a guest execute what the processor has. */
+TEST(instructions_follow_the_table)
+{
+	struct kvm_cpuid2 *c = supported_cpuid(kvm_open());
+	struct kvm_cpuid_entry2 *e;
+	size_t i;
+
+	if (memcmp(&cpuid_find(c, 0, 0)->ebx, "Genu", 4))
+		SKIP(return, "only VT-x has the controls");
+	for (i = 0; i < ARRAY_SIZE(insns); i++) {
+		const struct insn *insn = &insns[i];
+		bool offered = false;
+
+		e = (void *)cpuid_find(c, insn->leaf, insn->sub);
+		if (e && insn->bit >= 0)
+			offered = (&e->eax)[insn->reg] >> insn->bit & 1;
+		TH_LOG("%s is %soffered", insn->name, offered ? "" : "not ");
+		EXPECT_EQ(!offered, insn_is_ud(_metadata, insn, c))
+			TH_LOG("%s", insn->name);
+		if (!e || insn->bit < 0)
+			continue;
+		/* Taken away it must not work; a VMM that shows what is not offered does not get it. */
+		(&e->eax)[insn->reg] ^= 1u << insn->bit;
+		EXPECT_TRUE(insn_is_ud(_metadata, insn, c))
+			TH_LOG("%s with the bit turned over", insn->name);
+		(&e->eax)[insn->reg] ^= 1u << insn->bit;
+	}
 }
 
 TEST_HARNESS_MAIN
