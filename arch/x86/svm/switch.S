@@ -86,10 +86,10 @@ SYM_FUNC_START(svm_world_switch)
 	xorl	%edx, %edx
 	xorl	%ebx, %ebx
 	GPR_CLEAR
+	movq	8(%rsp), %rdi
 
 	RSB_FILL_VMEXIT
 
-	movq	8(%rsp), %rdi
 	movq	SVM_RUN_HOST_PA(%rdi), %rax
 	SVM_INSN vmload %rax
 

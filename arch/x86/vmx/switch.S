@@ -101,6 +101,7 @@ SYM_INNER_LABEL(vmx_exit_here, SYM_L_GLOBAL)
 	xorl	%ecx, %ecx
 	xorl	%edx, %edx
 	GPR_CLEAR
+	movq	8(%rsp), %rdi
 
 	RSB_FILL_VMEXIT
 
@@ -109,7 +110,6 @@ SYM_INNER_LABEL(vmx_exit_here, SYM_L_GLOBAL)
 	 * older kind the write itself is the barrier. LFENCE on both ways: a mispredicted skip must
 	 * not reach a RET.
 	 */
-	movq	8(%rsp), %rdi
 	ALTERNATIVE "jmp .Lspec_out", "", X86_FEATURE_MSR_SPEC_CTRL
 	movl	$MSR_SPEC_CTRL, %ecx
 	movl	VMX_RUN_SPEC_CTRL(%rdi), %eax
