@@ -118,8 +118,15 @@ static noinline void enter_prepare(struct keel_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
 	vmx_flush_pending(vmx);
-	if (vmx->pending & VMX_PEND_HOST)
+	if (vmx->pending & VMX_PEND_HOST) {
 		vmx_host_hold(vmx);
+		/*
+		 * User space may have put other state in: a single-step trap is due in a shadow only. No CPU
+		 * leaves one elsewhere, but Bochs does, after HLT.
+		 */
+		if (vmx->rflags & X86_EFLAGS_TF)
+			vmx_blocking_write(vmx, vmx->blocking, vcpu->arch.regs.rflags & X86_EFLAGS_TF);
+	}
 	if (vmx->pending & (VMX_PEND_HOST | VMX_PEND_MSRS))
 		vmx_late_load(vcpu);
 	vmx->pending = 0;
