@@ -139,11 +139,16 @@ static void *image_get(struct keel_vcpu *vcpu, unsigned int size)
 	return image;
 }
 
-/* The host core refuses components outside of @xcr0 and reserved bits of MXCSR with -EINVAL. */
+/*
+ * The host core refuses components outside of @xcr0 and reserved bits of MXCSR with -EINVAL, and the
+ * compacted format if it has XSAVE.
+ */
 static long image_set(struct keel_vcpu *vcpu, const void *image)
 {
 	struct keel_fpu *fpu = &vcpu->arch.fpu;
 
+	if (((const struct xregs_state *)image)->header.xcomp_bv)
+		return -EINVAL;
 	return fpu_copy_uabi_to_guest_fpstate(&fpu->guest, image, keel_xcr0_supported(), &fpu->pkru);
 }
 
