@@ -24,11 +24,43 @@ MODULE_PARM_DESC(report_ignored_msrs, "Log accesses to unknown MSRs");
 
 static struct msr_features host_features __ro_after_init;
 
+/* The host's kernel may know of a weakness that the processor's own report denies. */
+static const struct {
+	u16 bug;
+	u64 immune;		/* bits of ARCH_CAPABILITIES that deny it */
+} weaknesses[] __initconst = {
+	{ X86_BUG_CPU_MELTDOWN, ARCH_CAP_RDCL_NO },
+	{ X86_BUG_SPEC_STORE_BYPASS, ARCH_CAP_SSB_NO },
+	{ X86_BUG_L1TF, ARCH_CAP_RDCL_NO },
+	{ X86_BUG_MDS, ARCH_CAP_MDS_NO },
+	{ X86_BUG_ITLB_MULTIHIT, ARCH_CAP_PSCHANGE_MC_NO },
+	{ X86_BUG_TAA, ARCH_CAP_TAA_NO },
+	{ X86_BUG_MMIO_STALE_DATA, ARCH_CAP_SBDR_SSDP_NO | ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO },
+	{ X86_BUG_BHI, ARCH_CAP_BHI_NO },
+	{ X86_BUG_EIBRS_PBRSB, ARCH_CAP_PBRSB_NO },
+	{ X86_BUG_GDS, ARCH_CAP_GDS_NO },
+	{ X86_BUG_RFDS, ARCH_CAP_RFDS_NO },
+	{ X86_BUG_ITS, ARCH_CAP_ITS_NO },
+};
+
+static u64 __init arch_capabilities_read(void)
+{
+	u64 host = 0, affected = 0;
+	unsigned int i;
+
+	if (!boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
+		return 0;
+	rdmsrl_safe(X86_MSR_ARCH_CAPABILITIES, &host);
+	for (i = 0; i < ARRAY_SIZE(weaknesses); i++)
+		if (boot_cpu_has_bug(weaknesses[i].bug))
+			affected |= weaknesses[i].immune;
+	return msr_arch_capabilities(host, affected);
+}
+
 int __init keel_msr_module_init(void)
 {
 	rdmsrl_safe(X86_MSR_UCODE_REV, &host_features.ucode_rev);
-	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
-		rdmsrl_safe(X86_MSR_ARCH_CAPABILITIES, &host_features.arch_capabilities);
+	host_features.arch_capabilities = arch_capabilities_read();
 	if (boot_cpu_has(X86_FEATURE_LFENCE_RDTSC))
 		host_features.de_cfg = MSR_DE_CFG_LFENCE_SERIALIZE;
 	return 0;

@@ -401,6 +401,19 @@ unsigned int msr_feature_list(const struct cpuid_derived *supported, u32 *out, u
 	return list(supported, MSR_FEATURE, out, max);
 }
 
+/*
+ * RDCL_NO, IBRS_ALL, RSBA, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO; TAA_NO; SBDR_SSDP_NO,
+ * FBSDP_NO, PSDP_NO; FB_CLEAR; RRSBA, BHI_NO; PBRSB_NO; GDS_NO, RFDS_NO, RFDS_CLEAR; ITS_NO.
+ */
+#define ARCH_CAPABILITIES_TRUE                                                                     \
+	(BITS64(6, 0) | BIT64(8) | BITS64(15, 13) | BIT64(17) | BITS64(20, 19) | BIT64(24) |       \
+	 BITS64(28, 26) | BIT64(62))
+
+u64 msr_arch_capabilities(u64 host, u64 affected)
+{
+	return host & ARCH_CAPABILITIES_TRUE & ~affected;
+}
+
 bool msr_feature_read(const struct msr_features *features, u32 index, u64 *value)
 {
 	switch (index) {

@@ -148,6 +148,13 @@ struct msr_features {
 	u64 de_cfg;
 };
 
+/*
+ * ARCH_CAPABILITIES for guests of a processor that reports @host: the bits that are as true for a guest,
+ * less those in @affected, immunities that the host's kernel does not believe. Bits that announce an MSR
+ * which no guest has are not among them.
+ */
+u64 msr_arch_capabilities(u64 host, u64 affected);
+
 /* The row of @index, or NULL (MSR_UNKNOWN). A few tens of instructions, any context. */
 const struct msr_spec *msr_find(u32 index);
 

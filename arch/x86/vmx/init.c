@@ -180,6 +180,8 @@ static void __init read_features(void)
 		keel_host_caps.cpuid_caps |= CPUID_CAP_RDTSCP;
 	if (vmx_hw.proc2 & VMX_PROC2_INVPCID)
 		keel_host_caps.cpuid_caps |= CPUID_CAP_INVPCID;
+	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
+		keel_host_caps.cpuid_caps |= CPUID_CAP_ARCH_CAPS;
 	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D))
 		keel_host_caps.cpuid_caps |= CPUID_CAP_FLUSH_L1D;
 }

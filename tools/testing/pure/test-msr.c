@@ -195,6 +195,27 @@ static void test_features(void)
 }
 
 /* The writes that a VMM makes at reset without asking; one refusal aborts it. */
+static void test_arch_capabilities(void)
+{
+	/* Immunities and properties of instructions, by the manual's positions. */
+	static const u8 passed[] = { 0, 1, 2, 3, 4, 5, 6, 8, 13, 14, 15, 17, 19, 20, 24, 26, 27, 28, 62 };
+	/* TSX_CTRL, MISC_PACKAGE_CTLS, ENERGY_FILTERING_CTL, DOITM, FB_CLEAR_CTRL, XAPIC_DISABLE, OVERCLOCKING, GDS_CTRL */
+	static const u8 withheld[] = { 7, 10, 11, 12, 18, 21, 23, 25 };
+	u64 all = 0;
+
+	for_each_row(bit, passed) {
+		all |= BIT64(*bit);
+		CHECK_EQ(msr_arch_capabilities(BIT64(*bit), 0), BIT64(*bit));
+		CHECK_EQ(msr_arch_capabilities(~0ULL, BIT64(*bit)) & BIT64(*bit), 0);
+	}
+	for_each_row(bit, withheld) {
+		CHECK_EQ(msr_arch_capabilities(BIT64(*bit), 0), 0);
+	}
+	CHECK_EQ(msr_arch_capabilities(~0ULL, 0), all);
+	CHECK_EQ(msr_arch_capabilities(0, 0), 0);
+	CHECK_EQ(msr_arch_capabilities(BIT64(0) | BIT64(5), BIT64(5) | BIT64(8)), BIT64(0));
+}
+
 static void test_vmm_reset(void)
 {
 	static const struct {
@@ -441,6 +462,7 @@ int main(void)
 	test_rows();
 	test_lists();
 	test_features();
+	test_arch_capabilities();
 	test_vmm_reset();
 	test_writes();
 	test_reads();
