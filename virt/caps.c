@@ -27,6 +27,8 @@ static int set_max_vcpu_id(struct keel_vm *vm, const u64 *args)
 	return 0;
 }
 
+#define DIRTY_LOG_MANUAL (KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
+
 static const struct keel_cap caps[] = {
 	{ .nr = KVM_CAP_USER_MEMORY, .value = 1 },
 	{ .nr = KVM_CAP_NR_VCPUS, .check = recommended_vcpus },
@@ -44,6 +46,8 @@ static const struct keel_cap caps[] = {
 	{ .nr = KVM_CAP_READONLY_MEM, .value = 1 },
 	{ .nr = KVM_CAP_CHECK_EXTENSION_VM, .value = 1 },
 	{ .nr = KVM_CAP_IMMEDIATE_EXIT, .value = 1 },
+	{ .nr = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, .value = DIRTY_LOG_MANUAL, .enable = keel_dirty_manual,
+	  .args0_mask = DIRTY_LOG_MANUAL },
 };
 
 static const struct keel_cap *cap_find(unsigned long nr)

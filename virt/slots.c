@@ -68,7 +68,8 @@ static void set_free_rcu(struct rcu_head *rcu)
 	kvfree(container_of(rcu, struct keel_slotset, rcu));
 }
 
-static struct keel_slot *slot_new(const struct slot_geo *geo)
+/* @all: a log begins with all bits set. */
+static struct keel_slot *slot_new(const struct slot_geo *geo, bool all)
 {
 	struct keel_slot *slot = kzalloc(sizeof(*slot), GFP_KERNEL_ACCOUNT);
 
@@ -76,11 +77,12 @@ static struct keel_slot *slot_new(const struct slot_geo *geo)
 		return NULL;
 	slot->geo = *geo;
 	if (geo->flags & SLOTGEO_LOG_DIRTY) {
-		slot->dirty = keel_dirty_alloc(geo->npages);
+		slot->dirty = keel_dirty_alloc(geo->npages, all);
 		if (!slot->dirty) {
 			kfree(slot);
 			return NULL;
 		}
+		slot->all = all;
 	}
 	return slot;
 }
@@ -248,7 +250,7 @@ static void slots_commit(struct keel_vm *vm, struct keel_slotset *set, struct ke
 		if (flush)
 			keel_arch_flush(vm);
 		slots->leaving.npages = 0;
-	} else if (old && new->dirty) {
+	} else if (old && new->dirty && !new->all) {
 		slot_wrprot(vm, &new->geo);
 	}
 	spin_unlock(&vm->mmu_lock);
@@ -275,7 +277,8 @@ static int slots_change(struct keel_vm *vm, const struct slot_geo *geo)
 	if (change == SLOT_NOTHING)
 		return 0;
 	if (change != SLOT_DELETE) {
-		new = slot_new(geo);
+		new = slot_new(geo, READ_ONCE(vm->slots.manual) & KVM_DIRTY_LOG_INITIALLY_SET &&
+				    !(old && old->dirty));
 		if (!new)
 			return -ENOMEM;
 	}

@@ -21,6 +21,7 @@ struct keel_vm;
 struct kvm_userspace_memory_region;
 struct kvm_userspace_memory_region2;
 struct kvm_dirty_log;
+struct kvm_clear_dirty_log;
 
 #define KEEL_MAX_SLOTS 32764
 
@@ -31,6 +32,7 @@ struct kvm_dirty_log;
 struct keel_slot {
 	struct slot_geo geo;		/* I: first, the set points at it */
 	unsigned long *dirty;		/* I: the bitmap, NULL when not logging; bits are atomic */
+	bool all;			/* I: the log began with all bits set */
 	struct rcu_head rcu;
 };
 
@@ -51,6 +53,7 @@ struct keel_slots {
 	struct keel_slotset __rcu *set;		/* R */
 	u64 generation;				/* M: raised by each unpublish; read without it by faults */
 	unsigned int logging;			/* M: slots with a dirty log; read without it by faults */
+	u8 manual;				/* vm->lock, read by anybody: KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
 	/*
 	 * M: an unpublished slot whose nested mappings are not all gone yet, npages 0 when none.
 	 * It is in no set any more, yet an invalidation of its host memory still concerns us.
@@ -199,8 +202,8 @@ void keel_notify_drain(void);
 
 /* --- dirty.c --------------------------------------------------------------------------------- */
 
-/* An empty log for @npages frames, NULL without memory; kvfree() it. Context: may sleep. */
-unsigned long *keel_dirty_alloc(u64 npages);
+/* A log for @npages frames, empty or with @all bits set; NULL without memory; kvfree() it. Context: may sleep. */
+unsigned long *keel_dirty_alloc(u64 npages, bool all);
 
 /*
  * Mark @gfn written in @slot's log, if it has one: after the data was stored, or under the
@@ -213,10 +216,21 @@ static inline void keel_dirty_mark(struct keel_slot *slot, gfn_t gfn)
 }
 
 /*
- * KVM_GET_DIRTY_LOG: hand out and clear, write-protecting again. Context: task; takes slots.lock.
+ * KVM_GET_DIRTY_LOG: hand out and clear, write-protecting again; or only hand out, see
+ * keel_dirty_manual(). Context: task; takes slots.lock.
  * Return: 0, -EINVAL (no such slot number), -ENOENT (no slot, or it does not log), -EFAULT, -EINTR (killed).
  * Source: KVM API, KVM_GET_DIRTY_LOG.
  */
 int keel_dirty_get(struct keel_vm *vm, const struct kvm_dirty_log *log);
+
+/*
+ * KVM_CLEAR_DIRTY_LOG: clear what the bitmap names, write-protecting again. Context and errors as above, and
+ * -EINVAL for a range that is not in the slot or not of whole words; what precedes a bad address is cleared.
+ * Source: KVM API, KVM_CLEAR_DIRTY_LOG.
+ */
+int keel_dirty_clear(struct keel_vm *vm, const struct kvm_clear_dirty_log *log);
+
+/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, args[0]: KVM_DIRTY_LOG_*. Context: vm->lock. Return: 0, -EINVAL. */
+int keel_dirty_manual(struct keel_vm *vm, const u64 *args);
 
 #endif /* KEEL_MEM_H */

@@ -336,6 +336,134 @@ TEST(dirty_log_of_huge_pages)
 	EXPECT_EQ(1, bits[603 / 64] >> 603 % 64 & 1);
 }
 
+static int log_manual(struct vm *vm, uint64_t flags)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, .args = { flags } };
+
+	return xioctlp(vm->fd, KVM_ENABLE_CAP, &cap);
+}
+
+TEST(dirty_log_clear)
+{
+	struct vcpu *v = LONG_VCPU(write_pages);
+	uint8_t *p = anon(200 * PAGE);
+	uint64_t bits[4], some[4] = {};
+	struct kvm_dirty_log log = { .slot = 1, .dirty_bitmap = bits };
+	struct kvm_clear_dirty_log clear = { .slot = 1, .num_pages = 200, .dirty_bitmap = some };
+	int fd = v->vm->fd;
+
+	ASSERT_EQ(3, has_cap(v->vm->sys, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2));
+	EXPECT_EQ(-EINVAL, log_manual(v->vm, KVM_DIRTY_LOG_INITIALLY_SET));
+	EXPECT_EQ(-EINVAL, log_manual(v->vm, 4));
+	EXPECT_EQ(-EINVAL, log_manual(v->vm, 5));
+	ASSERT_EQ(0, log_manual(v->vm, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE));
+	ASSERT_EQ(0, vm_set_slot(v->vm, 1, 0, GPA, 200 * PAGE, p));
+	EXPECT_EQ(-ENOENT, xioctlp(fd, KVM_CLEAR_DIRTY_LOG, &clear));
+	ASSERT_EQ(0, vm_set_slot(v->vm, 1, KVM_MEM_LOG_DIRTY_PAGES, GPA, 200 * PAGE, p));
+
+	/* what is refused */
+	clear.slot = 2;
+	EXPECT_EQ(-ENOENT, xioctlp(fd, KVM_CLEAR_DIRTY_LOG, &clear));
+	clear.slot = 0xffff;
+	EXPECT_EQ(-EINVAL, xioctlp(fd, KVM_CLEAR_DIRTY_LOG, &clear));
+	clear.slot = 1;
+	clear.first_page = 1;
+	clear.num_pages = 64;
+	EXPECT_EQ(-EINVAL, xioctlp(fd, KVM_CLEAR_DIRTY_LOG, &clear));
+	clear.first_page = 64;
+	clear.num_pages = 65;
+	EXPECT_EQ(-EINVAL, xioctlp(fd, KVM_CLEAR_DIRTY_LOG, &clear));
+	clear.num_pages = 137;
+	EXPECT_EQ(-EINVAL, xioctlp(fd, KVM_CLEAR_DIRTY_LOG, &clear));
+	clear.first_page = 256;
+	clear.num_pages = 0;
+	EXPECT_EQ(-EINVAL, xioctlp(fd, KVM_CLEAR_DIRTY_LOG, &clear));
+	clear.first_page = -64ull;
+	clear.num_pages = 64;
+	EXPECT_EQ(-EINVAL, xioctlp(fd, KVM_CLEAR_DIRTY_LOG, &clear));
+	clear.first_page = 0;
+	clear.dirty_bitmap = (void *)0x1000;
+	EXPECT_EQ(-EFAULT, xioctlp(fd, KVM_CLEAR_DIRTY_LOG, &clear));
+	clear.dirty_bitmap = some;
+
+	/* getting clears nothing */
+	write_pages(v, GPA, PAGE, 200);
+	RUN_TO(v, KVM_EXIT_HLT);
+	for (int i = 0; i < 2; i++) {
+		memset(bits, 0, sizeof(bits));
+		ASSERT_EQ(0, xioctlp(fd, KVM_GET_DIRTY_LOG, &log));
+		EXPECT_EQ(-1ull, bits[0] & bits[1] & bits[2]);
+		EXPECT_EQ(0xff, bits[3]);
+	}
+	/* clearing clears what it names, in its range only: pages 66 and 192 on */
+	some[0] = 1 << 2;
+	some[1] = 0;
+	some[2] = -1ull;
+	clear.first_page = 64;
+	clear.num_pages = 128;
+	ASSERT_EQ(0, xioctlp(fd, KVM_CLEAR_DIRTY_LOG, &clear));
+	some[0] = -1ull;
+	clear.first_page = 192;
+	clear.num_pages = 8;
+	ASSERT_EQ(0, xioctlp(fd, KVM_CLEAR_DIRTY_LOG, &clear));
+	ASSERT_EQ(0, xioctlp(fd, KVM_GET_DIRTY_LOG, &log));
+	EXPECT_EQ(-1ull, bits[0] & bits[2]);
+	EXPECT_EQ(-1ull - 4, bits[1]);
+	EXPECT_EQ(0, bits[3]);
+	/* and a cleared page's next write is seen; one that was not written does not become so */
+	write_pages(v, GPA + 66 * PAGE, 127 * PAGE, 2);
+	RUN_TO(v, KVM_EXIT_HLT);
+	ASSERT_EQ(0, xioctlp(fd, KVM_GET_DIRTY_LOG, &log));
+	EXPECT_EQ(-1ull, bits[1]);
+	EXPECT_EQ(2, bits[3]);
+	/* back to clearing with the getting */
+	ASSERT_EQ(0, log_manual(v->vm, 0));
+	ASSERT_EQ(0, xioctlp(fd, KVM_GET_DIRTY_LOG, &log));
+	EXPECT_EQ(2, bits[3]);
+	ASSERT_EQ(0, xioctlp(fd, KVM_GET_DIRTY_LOG, &log));
+	EXPECT_EQ(0, bits[0] | bits[1] | bits[2] | bits[3]);
+}
+
+/* All bits are set at first, over small and huge pages that the guest has been writing to before. */
+TEST(dirty_log_initially_set)
+{
+	struct vcpu *v = LONG_VCPU(write_pages);
+	uint8_t *p = anon(8 << 20);
+	uint64_t bits[17], pages = 1030, i;
+	struct kvm_dirty_log log = { .slot = 1, .dirty_bitmap = bits };
+	struct kvm_clear_dirty_log clear = { .slot = 1, .num_pages = 64, .dirty_bitmap = bits };
+
+	p = (uint8_t *)(((uintptr_t)p + (2 << 20) - 1) & -(2ul << 20));
+	madvise(p, 4 << 20, MADV_HUGEPAGE);
+	memset(p, 0, 4 << 20);
+	ASSERT_EQ(0, log_manual(v->vm, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET));
+	ASSERT_EQ(0, vm_set_slot(v->vm, 1, 0, GPA, pages * PAGE, p));
+	write_pages(v, GPA, PAGE, pages);
+	RUN_TO(v, KVM_EXIT_HLT);
+	ASSERT_EQ(0, vm_set_slot(v->vm, 1, KVM_MEM_LOG_DIRTY_PAGES, GPA, pages * PAGE, p));
+	ASSERT_EQ(0, xioctlp(v->vm->fd, KVM_GET_DIRTY_LOG, &log));
+	for (i = 0; i < 16; i++)
+		EXPECT_EQ(-1ull, bits[i]);
+	EXPECT_EQ(0x3f, bits[16]);
+	/* clear a word in the first huge page; write a page there, one beside it, and one in the second */
+	ASSERT_EQ(0, xioctlp(v->vm->fd, KVM_CLEAR_DIRTY_LOG, &clear));
+	write_pages(v, GPA + 5 * PAGE, 300 * PAGE, 3);
+	RUN_TO(v, KVM_EXIT_HLT);
+	ASSERT_EQ(0, xioctlp(v->vm->fd, KVM_GET_DIRTY_LOG, &log));
+	EXPECT_EQ(1ull << 5, bits[0]);
+	for (i = 1; i < 16; i++)
+		EXPECT_EQ(-1ull, bits[i]);
+	/* clear all */
+	memset(bits, 0xff, sizeof(bits));
+	clear.num_pages = pages;
+	ASSERT_EQ(0, xioctlp(v->vm->fd, KVM_CLEAR_DIRTY_LOG, &clear));
+	write_pages(v, GPA + 7 * PAGE, 511 * PAGE, 3);
+	RUN_TO(v, KVM_EXIT_HLT);
+	ASSERT_EQ(0, xioctlp(v->vm->fd, KVM_GET_DIRTY_LOG, &log));
+	for (i = 0; i < 17; i++)
+		EXPECT_EQ((i == 0) << 7 | (i == 8) << 6 | (uint64_t)(i == 16) << 5, bits[i]);
+}
+
 static void backing(struct __test_metadata *_metadata, uint8_t *p, size_t size)
 {
 	struct vcpu *v = LONG_VCPU(peek_poke);
