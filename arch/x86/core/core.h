@@ -232,6 +232,7 @@ static inline bool keel_apic_msr_hot(u32 index)
 
 void keel_apic_base_set(struct keel_vcpu *vcpu, u64 base);
 void keel_apic_deadline_set(struct keel_vcpu *vcpu, u64 deadline);
+void keel_apic_tsc_moved(struct keel_vcpu *vcpu);	/* a deadline means another time now */
 long keel_lapic_get(struct keel_call *call);
 long keel_lapic_set(struct keel_call *call);
 long keel_vapic_addr_set(struct keel_call *call);
@@ -310,6 +311,9 @@ void keel_tsc_vm_init(struct keel_vm *vm);
 u64 keel_tsc_read(struct keel_vcpu *vcpu);
 void keel_tsc_write(struct keel_vcpu *vcpu, u64 value, enum msr_by by);
 void keel_tsc_adjust_write(struct keel_vcpu *vcpu, u64 value, enum msr_by by);
+long keel_vcpu_attr_has(struct keel_call *call);	/* KVM_*_DEVICE_ATTR: the TSC's offset */
+long keel_vcpu_attr_get(struct keel_call *call);
+long keel_vcpu_attr_set(struct keel_call *call);
 long keel_tsc_khz_get(struct keel_call *call);
 long keel_tsc_khz_set(struct keel_call *call);
 long keel_clock_get(struct keel_call *call);

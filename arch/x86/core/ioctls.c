@@ -120,6 +120,9 @@ static const struct keel_ioctl vcpu_rows[] = {
 	KEEL_IOCTL(KVM_X86_SETUP_MCE, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_mce_setup, "abi_fd"),
 	KEEL_IOCTL(KVM_GET_TSC_KHZ, KEEL_LOCK_LOADED, KEEL_ARG_ANY, keel_tsc_khz_get, "abi_fd"),
 	KEEL_IOCTL(KVM_SET_TSC_KHZ, KEEL_LOCK_LOADED, KEEL_ARG_VALUE, keel_tsc_khz_set, "abi_fd"),
+	KEEL_IOCTL(KVM_HAS_DEVICE_ATTR, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_vcpu_attr_has, "msr_list"),
+	KEEL_IOCTL(KVM_GET_DEVICE_ATTR, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_vcpu_attr_get, "msr_list"),
+	KEEL_IOCTL(KVM_SET_DEVICE_ATTR, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_vcpu_attr_set, "msr_list"),
 	KEEL_IOCTL(KVM_KVMCLOCK_CTRL, KEEL_LOCK_LOADED, KEEL_ARG_ANY, kvmclock_ctrl, "abi_fd"),
 };
 
@@ -181,6 +184,12 @@ static int x2apic_api(struct keel_vm *vm, const u64 *args)
 	return 0;
 }
 
+static int platform_info(struct keel_vm *vm, const u64 *args)
+{
+	WRITE_ONCE(vm->arch.no_platform_info, !args[0]);
+	return 0;
+}
+
 static int disable_quirks(struct keel_vm *vm, const u64 *args)
 {
 	vm->arch.disabled_quirks = args[0];
@@ -223,6 +232,8 @@ const struct keel_cap keel_arch_caps[] = {
 	{ .nr = KVM_CAP_SYNC_REGS, .value = KVM_SYNC_X86_VALID_FIELDS },
 	{ .nr = KVM_CAP_EXT_EMUL_CPUID, .value = 1 },
 	{ .nr = KVM_CAP_GET_MSR_FEATURES, .value = 1 },
+	{ .nr = KVM_CAP_VCPU_ATTRIBUTES, .value = 1 },
+	{ .nr = KVM_CAP_MSR_PLATFORM_INFO, .value = 1, .enable = platform_info, .args0_mask = ~0ULL },
 	{ .nr = KVM_CAP_SREGS2, .value = 1 },
 	{ .nr = KVM_CAP_EXCEPTION_PAYLOAD, .value = 1, .enable = enable_exception_payload, .args0_mask = 1 },
 	{ .nr = KVM_CAP_X86_TRIPLE_FAULT_EVENT, .value = 1, .enable = enable_triple_fault_event, .args0_mask = 1 },

@@ -247,6 +247,12 @@ static void timer_arm(struct keel_vcpu *vcpu)
 	hrtimer_start(&apic->timer, ns_to_ktime(when), HRTIMER_MODE_ABS_HARD);
 }
 
+void keel_apic_tsc_moved(struct keel_vcpu *vcpu)
+{
+	if (vcpu->arch.apic)
+		timer_arm(vcpu);
+}
+
 /* --- what the owner does ------------------------------------------------------------------------------ */
 
 /* TPR and CR8 are one register; the guest may have moved CR8 without an exit. */

@@ -83,6 +83,7 @@ static void msr_ctx_fill(struct keel_vcpu *vcpu, const struct msr_spec *spec, st
 		.efer = vcpu->arch.regs.efer,
 		.apic_base = vcpu->arch.apic_base,
 		.mcg_cap = vcpu->arch.mcg_cap,
+		.no_platform_info = READ_ONCE(vcpu->vm->arch.no_platform_info),
 		.cs_l = vcpu->arch.regs.seg[REGS_SEG_CS].l,
 	};
 }

@@ -11,6 +11,7 @@
  */
 #include "core.h"
 #include <asm/tsc.h>
+#include <linux/uaccess.h>
 #include <pure/tsc.h>
 
 void keel_tsc_vm_init(struct keel_vm *vm)
@@ -22,6 +23,7 @@ static void offset_set(struct keel_vcpu *vcpu, u64 offset)
 {
 	vcpu->arch.tsc_offset = offset;
 	keel_vendor->tsc_set(vcpu, offset, 0);
+	keel_apic_tsc_moved(vcpu);
 }
 
 u64 keel_tsc_read(struct keel_vcpu *vcpu)
@@ -70,6 +72,54 @@ void keel_tsc_adjust_write(struct keel_vcpu *vcpu, u64 value, enum msr_by by)
 	if (by == MSR_BY_GUEST)
 		offset_set(vcpu, vcpu->arch.tsc_offset + value - vcpu->arch.tsc_adjust);
 	vcpu->arch.tsc_adjust = value;
+}
+
+/* As after a write of what that offset makes of now: later writes by user space are matched with it. */
+static void offset_by_host(struct keel_vcpu *vcpu, u64 offset)
+{
+	struct keel_vm_tsc *tsc = &vcpu->vm->arch.tsc;
+	u64 now = rdtsc();
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&tsc->lock, flags);
+	tsc->any = true;
+	tsc->offset = offset;
+	tsc->value = now + offset;
+	tsc->host_tsc = now;
+	raw_spin_unlock_irqrestore(&tsc->lock, flags);
+	offset_set(vcpu, offset);
+}
+
+static bool attr_known(const struct kvm_device_attr *attr)
+{
+	return attr->group == KVM_VCPU_TSC_CTRL && attr->attr == KVM_VCPU_TSC_OFFSET;
+}
+
+long keel_vcpu_attr_has(struct keel_call *call)
+{
+	return attr_known(call->arg) ? 0 : -ENXIO;
+}
+
+long keel_vcpu_attr_get(struct keel_call *call)
+{
+	const struct kvm_device_attr *attr = call->arg;
+
+	if (!attr_known(attr))
+		return -ENXIO;
+	return put_user(call->vcpu->arch.tsc_offset, (u64 __user *)u64_to_user_ptr(attr->addr));
+}
+
+long keel_vcpu_attr_set(struct keel_call *call)
+{
+	const struct kvm_device_attr *attr = call->arg;
+	u64 offset;
+
+	if (!attr_known(attr))
+		return -ENXIO;
+	if (get_user(offset, (u64 __user *)u64_to_user_ptr(attr->addr)))
+		return -EFAULT;
+	offset_by_host(call->vcpu, offset);
+	return 0;
 }
 
 long keel_tsc_khz_get(struct keel_call *call)

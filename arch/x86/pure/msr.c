@@ -330,6 +330,8 @@ enum msr_verdict msr_check_read(const struct msr_spec *spec, const struct msr_ct
 		return MSR_OK;
 	if (guest_lacks(spec, ctx) || spec->flags & MSR_WRITE_ONLY)
 		return MSR_GP;
+	if (ctx->no_platform_info && spec->index == X86_MSR_PLATFORM_INFO)
+		return MSR_GP;
 	if (spec->check == MSR_CHECK_MCG_CTL && !(ctx->mcg_cap & MSR_MCG_CTL_P))
 		return MSR_GP;
 	return MSR_OK;

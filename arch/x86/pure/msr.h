@@ -16,6 +16,7 @@
 #define X86_MSR_SPEC_CTRL 0x48u
 #define X86_MSR_PRED_CMD 0x49u
 #define X86_MSR_UCODE_REV 0x8bu
+#define X86_MSR_PLATFORM_INFO 0xceu
 #define X86_MSR_MTRRCAP 0xfeu
 #define X86_MSR_ARCH_CAPABILITIES 0x10au
 #define X86_MSR_FLUSH_CMD 0x10bu
@@ -139,6 +140,7 @@ struct msr_ctx {
 	u64 apic_base;
 	u64 mcg_cap;
 	bool cs_l;
+	bool no_platform_info;	/* KVM_CAP_MSR_PLATFORM_INFO took the register away from the guest */
 };
 
 /* Values of the feature MSRs on this host, collected at load. */

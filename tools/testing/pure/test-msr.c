@@ -406,6 +406,16 @@ static void test_writes(void)
 	CHECK_EQ(write_as(V, 0x1b, 0xfee00c00, NULL), MSR_OK);
 }
 
+static void test_platform_info(void)
+{
+	CHECK_EQ(read_as(G, 0xce), MSR_OK);
+	ctx.no_platform_info = true;
+	CHECK_EQ(read_as(G, 0xce), MSR_GP);
+	CHECK_EQ(read_as(V, 0xce), MSR_OK);
+	CHECK_EQ(read_as(G, 0xfe), MSR_OK);
+	ctx.no_platform_info = false;
+}
+
 static void test_reads(void)
 {
 	static const struct {
@@ -466,5 +476,6 @@ int main(void)
 	test_vmm_reset();
 	test_writes();
 	test_reads();
+	test_platform_info();
 	return test_done("msr");
 }

@@ -109,6 +109,7 @@ struct keel_vm_arch {
 	u64 disabled_exits;		/* L: KVM_X86_DISABLE_EXITS_*; fixed once a vCPU exists */
 	u64 nr_mmu_pages;		/* L: KVM_SET_NR_MMU_PAGES; a budget of shadow pages, of which there are none */
 	bool exception_payload;		/* L: KVM_CAP_EXCEPTION_PAYLOAD */
+	bool no_platform_info;		/* L, read by vCPUs: the guest may not read that MSR */
 	bool triple_fault_event;	/* L: KVM_CAP_X86_TRIPLE_FAULT_EVENT */
 	s64 clock_offset;		/* L: KVM_GET_CLOCK minus the host's boot-time clock, core/clock.c */
 	struct keel_vm_tsc tsc;		/* O: core/tsc.c */

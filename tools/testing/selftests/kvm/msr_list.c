@@ -190,4 +190,86 @@ TEST(guest_and_user_space_agree)
 	EXPECT_EQ(0x5000, s.gs.base);
 }
 
+/* The offset is what the guest's TSC is ahead of the host's, told and set without a race against time. */
+GUEST(tsc, 64, "1: rdtsc\n shl $32, %rdx\n or %rdx, %rax\n hlt\n jmp 1b");
+
+static uint64_t host_tsc(void)
+{
+	uint32_t low, high;
+
+	asm volatile("lfence\n rdtsc" : "=a"(low), "=d"(high) :: "memory");
+	return (uint64_t)high << 32 | low;
+}
+
+TEST(tsc_offset_attribute)
+{
+	static const uint64_t offsets[] = { 0, 1ull << 40, -(1ull << 39) };
+	struct vcpu *v = LONG_VCPU(tsc), *other = vm_vcpu(v->vm, 1);
+	uint64_t value = 0, before, after;
+	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&value };
+	struct kvm_regs r;
+	size_t i;
+
+	ASSERT_EQ(1, has_cap(v->vm->sys, KVM_CAP_VCPU_ATTRIBUTES));
+	ASSERT_EQ(0, xioctlp(v->fd, KVM_HAS_DEVICE_ATTR, &attr));
+	attr.attr = 1;
+	EXPECT_EQ(-ENXIO, xioctlp(v->fd, KVM_HAS_DEVICE_ATTR, &attr));
+	EXPECT_EQ(-ENXIO, xioctlp(v->fd, KVM_GET_DEVICE_ATTR, &attr));
+	EXPECT_EQ(-ENXIO, xioctlp(v->fd, KVM_SET_DEVICE_ATTR, &attr));
+	attr.attr = KVM_VCPU_TSC_OFFSET;
+	attr.group = 77;
+	EXPECT_EQ(-ENXIO, xioctlp(v->fd, KVM_HAS_DEVICE_ATTR, &attr));
+	attr.group = KVM_VCPU_TSC_CTRL;
+	attr.addr = 0x1000;
+	EXPECT_EQ(-EFAULT, xioctlp(v->fd, KVM_GET_DEVICE_ATTR, &attr));
+	EXPECT_EQ(-EFAULT, xioctlp(v->fd, KVM_SET_DEVICE_ATTR, &attr));
+	attr.addr = (uintptr_t)&value;
+	for (i = 0; i < ARRAY_SIZE(offsets); i++) {
+		value = offsets[i];
+		ASSERT_EQ(0, xioctlp(v->fd, KVM_SET_DEVICE_ATTR, &attr));
+		value = 1;
+		ASSERT_EQ(0, xioctlp(v->fd, KVM_GET_DEVICE_ATTR, &attr));
+		EXPECT_EQ(offsets[i], value);
+		before = host_tsc();
+		RUN_TO(v, KVM_EXIT_HLT);
+		after = host_tsc();
+		vcpu_regs(v, &r);
+		EXPECT_LE(before, r.rax - offsets[i]);
+		EXPECT_GE(after, r.rax - offsets[i]);
+	}
+	/* A vCPU that is set to the time of this one gets its offset. */
+	ASSERT_EQ(1, vcpu_get_msr(v, 0x10, &before));
+	ASSERT_EQ(1, vcpu_set_msr(other, 0x10, before));
+	ASSERT_EQ(0, xioctlp(other->fd, KVM_GET_DEVICE_ATTR, &attr));
+	EXPECT_EQ(offsets[2], value);
+}
+
+GUEST(platform_info, 64, "1: mov $0xce, %ecx\n rdmsr\n hlt\n jmp 1b");
+
+TEST(platform_info_can_be_taken_away)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_MSR_PLATFORM_INFO };
+	struct vcpu *v = LONG_VCPU(platform_info);
+	struct kvm_regs r;
+	uint64_t value;
+
+	ASSERT_EQ(1, has_cap(v->vm->sys, KVM_CAP_MSR_PLATFORM_INFO));
+	ASSERT_EQ(1, vcpu_get_msr(v, 0xce, &value));
+	ASSERT_EQ(1, vcpu_set_msr(v, 0xce, value | 0x2a00));
+	RUN_TO(v, KVM_EXIT_HLT);
+	vcpu_regs(v, &r);
+	EXPECT_EQ(0x2a00, r.rax & 0xff00);
+	ASSERT_EQ(0, xioctlp(v->vm->fd, KVM_ENABLE_CAP, &cap));
+	/* not from user space */
+	ASSERT_EQ(1, vcpu_get_msr(v, 0xce, &value));
+	EXPECT_EQ(0x2a00, value & 0xff00);
+	cap.args[0] = 1;
+	ASSERT_EQ(0, xioctlp(v->vm->fd, KVM_ENABLE_CAP, &cap));
+	RUN_TO(v, KVM_EXIT_HLT);
+	cap.args[0] = 0;
+	ASSERT_EQ(0, xioctlp(v->vm->fd, KVM_ENABLE_CAP, &cap));
+	/* #GP without a handler */
+	RUN_TO(v, KVM_EXIT_SHUTDOWN);
+}
+
 TEST_HARNESS_MAIN
