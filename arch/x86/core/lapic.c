@@ -22,6 +22,7 @@
 #include <linux/ktime.h>
 #include <linux/math64.h>
 #include <linux/moduleparam.h>
+#include <linux/nospec.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -178,7 +179,7 @@ int keel_apic_send(struct keel_vm *vm, const struct lapic_ipi *ipi, const struct
 	}
 	if (map->by_id && !ipi->logical && ipi->shorthand == LAPIC_TO_DEST && ipi->dest < map->nr &&
 	    (ipi->wide || ipi->dest < 0xff)) {
-		const struct apic_slot *slot = &map->slot[ipi->dest];
+		const struct apic_slot *slot = &map->slot[array_index_nospec(ipi->dest, map->nr)];
 
 		if (lapic_takes(&slot->addr, ipi, slot->vcpu == sender))
 			best = apic_deliver(slot->vcpu, ipi);
@@ -450,9 +451,8 @@ bool keel_apic_mmio(struct keel_vcpu *vcpu, gpa_t gpa, bool write, u8 *data, uns
 		vcpu->arch.irq_check = true;
 		return true;
 	}
-	value = lapic_read(&apic->l, offset & ~3ULL & ~0xcULL, ktime_get_ns()) >> 8 * (offset & 3);
-	if (offset & 0xc)
-		value = 0;
+	/* A register is the first four of its sixteen bytes. */
+	value = offset & 0xc ? 0 : lapic_read(&apic->l, offset & ~3ULL, ktime_get_ns()) >> 8 * (offset & 3);
 	memset(data, 0, bytes);
 	memcpy(data, &value, min(bytes, 4u));
 	return true;

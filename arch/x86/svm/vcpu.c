@@ -53,13 +53,19 @@ static u32 intercepts_off(const struct keel_vm *vm)
 	       (disabled & KVM_X86_DISABLE_EXITS_PAUSE ? SVM_ICPT_PAUSE : 0);
 }
 
+/* Writes of CR8 matter when the local APIC is in user space, or has an interrupt that waits for a lower one. */
+static bool cr8_watched(const struct keel_vcpu *vcpu)
+{
+	return !vcpu->arch.apic || vcpu->arch.apic->blocked;
+}
+
 void svm_controls_sync(struct keel_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_control *control = &svm->vmcb->control;
 
 	control->cr_read = 0;
-	control->cr_write = CR4_BIT | CR8_BIT;
+	control->cr_write = CR4_BIT | (cr8_watched(vcpu) ? CR8_BIT : 0);
 	control->dr_read = vcpu->arch.debug_active ? 0 : 0xffff;
 	control->dr_write = control->dr_read;
 	control->exceptions = BIT(EVENT_MC) | BIT(EVENT_AC) | BIT(EVENT_DB);
