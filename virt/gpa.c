@@ -144,30 +144,65 @@ int keel_gpa_read(struct keel_vm *vm, gpa_t gpa, void *to, unsigned int bytes)
 	return ret;
 }
 
-int keel_gpa_write(struct keel_vm *vm, gpa_t gpa, const void *from, unsigned int bytes)
+int keel_gpa_series_write(struct keel_gpa_series *series, gpa_t gpa, const void *from, unsigned int bytes)
 {
-	struct keel_gpa_series series;
 	struct keel_slot *slot;
 	unsigned int now;
-	int ret = keel_gpa_begin(&series, vm);
+	int ret;
 
-	if (ret)
-		return ret;
 	for (; bytes; bytes -= now, from += now, gpa = gpa_add(gpa, now)) {
 		now = in_page(gpa, bytes);
-		slot = slot_for(&series, gpa, true);
-		if (!slot) {
-			ret = -ENXIO;
-			break;
-		}
+		slot = slot_for(series, gpa, true);
+		if (!slot)
+			return -ENXIO;
 		/* A copy that faults half-way has stored something: mark in any case. */
 		ret = copy_out(slot_ptr(slot, gpa), from, now) ? -EFAULT : 0;
 		keel_dirty_mark(slot, gpa_gfn(gpa));
 		if (ret)
-			break;
+			return ret;
 	}
+	return 0;
+}
+
+int keel_gpa_write(struct keel_vm *vm, gpa_t gpa, const void *from, unsigned int bytes)
+{
+	struct keel_gpa_series series;
+	int ret = keel_gpa_begin(&series, vm);
+
+	if (ret)
+		return ret;
+	ret = keel_gpa_series_write(&series, gpa, from, bytes);
 	keel_gpa_end(&series);
 	return ret;
+}
+
+bool keel_gpa_poke(struct keel_vm *vm, gpa_t gpa, u8 value)
+{
+	struct keel_slot *slot;
+	bool done = false;
+
+	atomic_inc(&vm->slots.pokes);
+	smp_mb__after_atomic(); /* with keel_gpa_poke_wait(): counted before the set is looked at */
+	rcu_read_lock();
+	slot = keel_slot_find(vm, gpa_gfn(gpa));
+	if (slot && !(slot->geo.flags & SLOTGEO_READONLY)) {
+		pagefault_disable();
+		done = !__put_user(value, (u8 __user *)slot_ptr(slot, gpa));
+		pagefault_enable();
+		if (done)
+			keel_dirty_mark(slot, gpa_gfn(gpa));
+	}
+	rcu_read_unlock();
+	smp_mb__before_atomic(); /* stored before it is no longer counted */
+	atomic_dec(&vm->slots.pokes);
+	return done;
+}
+
+void keel_gpa_poke_wait(struct keel_vm *vm)
+{
+	smp_mb(); /* with keel_gpa_poke(): unpublished before the count is looked at */
+	while (atomic_read(&vm->slots.pokes))
+		cpu_relax();
 }
 
 /* Exchange one word if it holds *@old, else put there what it holds. Return: 0, 1 or -EFAULT. */

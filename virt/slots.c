@@ -242,6 +242,7 @@ static void slots_commit(struct keel_vm *vm, struct keel_slotset *set, struct ke
 	if (old) {
 		/* Pairs with the acquire of the fault path's find_slot(): new generation seen, new set seen. */
 		smp_store_release(&slots->generation, slots->generation + 1);
+		keel_gpa_poke_wait(vm);
 		up_write(&slots->access);
 	}
 	if (zap) {

@@ -39,6 +39,7 @@ static void vcpu_sched_out(struct preempt_notifier *pn, struct task_struct *next
 {
 	struct keel_vcpu *vcpu = container_of(pn, struct keel_vcpu, preempt);
 
+	keel_arch_vcpu_sched_out(vcpu);
 	keel_arch_vcpu_put(vcpu);
 }
 

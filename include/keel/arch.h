@@ -38,6 +38,9 @@ void keel_arch_zap_all(struct keel_vm *vm);
 void keel_arch_vcpu_load(struct keel_vcpu *vcpu, int cpu);
 void keel_arch_vcpu_put(struct keel_vcpu *vcpu);
 
+/* The vCPU's thread has to make room for another, or sleeps. Context: the scheduler, the vCPU still loaded, IRQs off. */
+void keel_arch_vcpu_sched_out(struct keel_vcpu *vcpu);
+
 /* KVM_RUN. Context: task, vCPU loaded. Return: 0 with kvm_run filled, or -EINTR, -EFAULT, -EIO, ... */
 long keel_arch_run(struct keel_vcpu *vcpu);
 

@@ -11,6 +11,7 @@
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
+#include <linux/sched.h>
 #include <linux/version.h>
 #include <linux/vtime.h>
 
@@ -35,6 +36,17 @@ static __always_inline void keel_host_guest_enter(void)
 	lockdep_hardirqs_on_prepare();
 	context_tracking_guest_enter();
 	lockdep_hardirqs_on(CALLER_ADDR0);
+}
+
+/* How long the current thread has waited for a CPU so far, in ns; 0 for ever when the host does not count. */
+#define KEEL_HOST_RUN_DELAY IS_ENABLED(CONFIG_SCHED_INFO)
+static inline u64 keel_host_run_delay(void)
+{
+#ifdef CONFIG_SCHED_INFO
+	return current->sched_info.run_delay;
+#else
+	return 0;
+#endif
 }
 
 /* A timer on the monotonic clock, whose @fn runs in hard interrupt context. Context: task. */

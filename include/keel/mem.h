@@ -40,7 +40,7 @@ struct keel_slotset;			/* RCU-published sorted array (virt/slots.c) */
 
 /*
  * Owner: virt/slots.c.
- *  L  slots.lock    R  RCU, written under slots.lock and mmu_lock    M  vm->mmu_lock
+ *  L  slots.lock    R  RCU, written under slots.lock and mmu_lock    M  vm->mmu_lock    A  atomic
  */
 struct keel_slots {
 	struct mutex lock;			/* serialises changes of the slots */
@@ -50,6 +50,7 @@ struct keel_slots {
 	 * for writing while a slot is unpublished: then no late write can reach its memory.
 	 */
 	struct rw_semaphore access;
+	atomic_t pokes;				/* A: keel_gpa_poke() under way: these cannot wait for access */
 	struct keel_slotset __rcu *set;		/* R */
 	u64 generation;				/* M: raised by each unpublish; read without it by faults */
 	unsigned int logging;			/* M: slots with a dirty log; read without it by faults */
@@ -128,6 +129,7 @@ struct keel_gpa_series {
 int keel_gpa_begin(struct keel_gpa_series *series, struct keel_vm *vm);
 void keel_gpa_end(struct keel_gpa_series *series);
 int keel_gpa_series_read(struct keel_gpa_series *series, gpa_t gpa, void *to, unsigned int bytes);
+int keel_gpa_series_write(struct keel_gpa_series *series, gpa_t gpa, const void *from, unsigned int bytes);
 /* One naturally aligned 8-byte word. */
 int keel_gpa_series_word(struct keel_gpa_series *series, gpa_t gpa, u64 *value);
 int keel_gpa_series_cmpxchg(struct keel_gpa_series *series, gpa_t gpa, u64 *old, u64 new,
@@ -138,6 +140,15 @@ int keel_gpa_series_cmpxchg(struct keel_gpa_series *series, gpa_t gpa, u64 *old,
  * Return: 0 when exchanged, 1 when memory differed (*@old then holds what was found), -ENXIO, -EFAULT, -EINTR.
  */
 int keel_gpa_cmpxchg(struct keel_vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned int bytes);
+
+/*
+ * Store one byte if that is possible at once: nothing is brought in, nobody is waited for.
+ * Context: current->mm is the VM's, preemption off; also the scheduler's hooks. Return: was it stored?
+ */
+bool keel_gpa_poke(struct keel_vm *vm, gpa_t gpa, u8 value);
+
+/* Wait for the pokes under way, a few instructions each. Context: any; the set they must not use is unpublished. */
+void keel_gpa_poke_wait(struct keel_vm *vm);
 
 enum keel_gpa_kind {
 	KEEL_GPA_NONE,		/* no slot: emulated I/O */

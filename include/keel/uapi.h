@@ -7,6 +7,7 @@
 #define KEEL_UAPI_H
 
 #include "../../arch/x86/include/uapi/asm/kvm.h"
+#include "../../arch/x86/include/uapi/asm/kvm_para.h"
 #include "../uapi/linux/kvm.h"
 
 #endif /* KEEL_UAPI_H */

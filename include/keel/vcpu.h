@@ -20,6 +20,7 @@ enum keel_vcpu_mode { KEEL_OUTSIDE, KEEL_IN_GUEST };
 #define KEEL_REQ_TLB_FLUSH	BIT(0)	/* drop this vCPU's guest translations */
 #define KEEL_REQ_KICK		BIT(1)	/* leave the guest; nothing else */
 #define KEEL_REQ_EVENT		BIT(2)	/* something was sent to this vCPU's interrupt controller */
+#define KEEL_REQ_PARAVIRT	BIT(3)	/* structures that it shares with the guest are to be written */
 
 /* Legend: I immutable after creation; A atomic; V vcpu->mutex; P the thread that has it loaded, preemption off; U shared with user space. */
 struct keel_vcpu {
@@ -74,6 +75,15 @@ void keel_vcpu_module_exit(void);
 
 /* Raise @requests and make sure a vCPU in the guest leaves it, and one that sleeps wakes, soon. Context: any. */
 void keel_vcpu_request(struct keel_vcpu *vcpu, unsigned long requests);
+
+/*
+ * The same by the thread that has the vCPU loaded, outside the guest: there is nobody to call. Context: any,
+ * the scheduler's hooks too.
+ */
+static inline void keel_vcpu_request_own(struct keel_vcpu *vcpu, unsigned long requests)
+{
+	atomic_long_or(requests, (atomic_long_t *)&vcpu->requests);
+}
 
 /* Sleep until there is a request or a signal. Context: task, vCPU loaded, IRQs on. */
 void keel_vcpu_block(struct keel_vcpu *vcpu);

@@ -56,15 +56,18 @@ int __init keel_arch_init(void)
 	err = keel_msr_module_init();
 	if (!err)
 		err = keel_cpuid_module_init();
-	if (err)
+	if (err) {
 		keel_vendor->hw_teardown();
-	else
-		keel_fpu_module_init();
-	return err;
+		return err;
+	}
+	keel_fpu_module_init();
+	keel_clock_module_init();
+	return 0;
 }
 
 void keel_arch_exit(void)
 {
+	keel_clock_module_exit();
 	keel_vendor->hw_teardown();
 }
 
@@ -93,6 +96,7 @@ int keel_arch_vm_init(struct keel_vm *vm, unsigned long type)
 		return -EINVAL;
 	mutex_init(&vm->arch.map_lock);
 	keel_tsc_vm_init(vm);
+	keel_clock_vm_init(vm);
 	return keel_tdp_init(vm);
 }
 
@@ -152,11 +156,20 @@ void keel_arch_vcpu_added(struct keel_vcpu *vcpu)
 {
 	if (vcpu->arch.apic)
 		keel_apic_map_update(vcpu->vm);
+	keel_tsc_match(vcpu->vm);
 }
 
 void keel_arch_vcpu_load(struct keel_vcpu *vcpu, int cpu)
 {
 	static_call(keel_vendor_load)(vcpu, cpu);
+	if (vcpu->arch.pv.active)
+		keel_pv_load(vcpu, cpu);
+}
+
+void keel_arch_vcpu_sched_out(struct keel_vcpu *vcpu)
+{
+	if (vcpu->arch.pv.active)
+		keel_pv_sched_out(vcpu);
 }
 
 void keel_arch_vcpu_put(struct keel_vcpu *vcpu)

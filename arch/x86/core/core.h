@@ -206,6 +206,13 @@ void keel_apic_map_update(struct keel_vm *vm);	/* a vCPU was added [S] */
 void keel_apic_map_free(struct keel_vm *vm);
 /* Send @ipi to whom it is for; @sender: the vCPU it comes from, or NULL. Return: the best of KEEL_IRQ_*. [A] */
 int keel_apic_send(struct keel_vm *vm, const struct lapic_ipi *ipi, const struct keel_vcpu *sender);
+/* Wake the vCPU with that APIC id as from HLT, now or when it comes to one. [A] */
+void keel_apic_kick(struct keel_vm *vm, u64 id);
+/*
+ * Send a fixed interrupt or an NMI, as @icr says, to the ids @first + n of the bits n set in @ids.
+ * Return: how many took it, or -KVM_EINVAL (another kind of message). [A]
+ */
+int keel_apic_send_many(struct keel_vm *vm, const unsigned long ids[2], u64 first, u64 icr);
 void keel_apic_pic_raised(struct keel_vm *vm);	/* the PIC's output rose [A] */
 void keel_apic_serve(struct keel_vcpu *vcpu);	/* KEEL_REQ_EVENT */
 /* Queue the interrupt that is due; true: one waits for the interrupt window. */
@@ -305,6 +312,29 @@ long keel_cpuid_set(struct keel_call *call);
 long keel_cpuid_get(struct keel_call *call);
 u64 keel_xcr0_supported(void);
 
+/* --- hypercall.c ----------------------------------------------------------------------------------------- */
+
+/* Do what the guest asks for, and put the answer into RAX. [also I] */
+void keel_hypercall(struct keel_vcpu *vcpu);
+
+/* --- pv.c: structures shared with a paravirtual guest. [loaded unless noted] ------------------------------ */
+
+enum keel_pv_due { KEEL_PV_CLOCK, KEEL_PV_WALL, KEEL_PV_STEAL };
+
+u64 keel_pv_msr_get(struct keel_vcpu *vcpu, u32 index);
+void keel_pv_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value);	/* [also I] */
+/* The vCPU came to @cpu: find out what is due. [P, also from the scheduler] */
+void keel_pv_load(struct keel_vcpu *vcpu, int cpu);
+/* The thread goes. [the scheduler, I] */
+void keel_pv_sched_out(struct keel_vcpu *vcpu);
+/* Write what is due. [loaded, IRQs on, may sleep] */
+void keel_pv_serve(struct keel_vcpu *vcpu);
+/* The clock's page of this vCPU, or of each, no longer tells the time. [A] */
+void keel_pv_clock_due(struct keel_vcpu *vcpu);
+void keel_pv_clocks_due(struct keel_vm *vm);
+void keel_pv_reset(struct keel_vcpu *vcpu);	/* INIT */
+long keel_pv_clock_ctrl(struct keel_call *call);
+
 /* --- tsc.c, clock.c --------------------------------------------------------------------------------------- */
 
 void keel_tsc_vm_init(struct keel_vm *vm);
@@ -316,8 +346,31 @@ long keel_vcpu_attr_get(struct keel_call *call);
 long keel_vcpu_attr_set(struct keel_call *call);
 long keel_tsc_khz_get(struct keel_call *call);
 long keel_tsc_khz_set(struct keel_call *call);
+/* Compare all vCPUs' offsets. [A] */
+void keel_tsc_match(struct keel_vm *vm);
+void keel_clock_module_init(void);
+void keel_clock_module_exit(void);
+void keel_clock_vm_init(struct keel_vm *vm);
+/* Fill all of @page but the version: the time, for a vCPU on this CPU. [IRQs on] */
+void keel_clock_page(struct keel_vcpu *vcpu, struct pvclock_page *page);
+/* The wall clock when the VM's clock was 0; all but the version. [IRQs on] */
+void keel_clock_wall(struct keel_vm *vm, struct pvclock_wall *wall);
 long keel_clock_get(struct keel_call *call);
 long keel_clock_set(struct keel_call *call);
+
+/* Changes with the host's way to keep time: raised after what it depends on was changed. */
+extern unsigned int keel_clock_generation;
+/* Must the page be written again on each CPU, and now and then? [A] */
+bool keel_clock_drifts(void);
+
+/* The host's tick: has the host's time keeping changed, or is the page old? */
+static inline void keel_pv_tick(struct keel_vcpu *vcpu)
+{
+	const struct keel_pv *pv = &vcpu->arch.pv;
+
+	if (unlikely(pv->active) && (pv->generation != READ_ONCE(keel_clock_generation) || keel_clock_drifts()))
+		keel_pv_clock_due(vcpu);
+}
 
 /* --- debug.c ----------------------------------------------------------------------------------------------- */
 

@@ -9,6 +9,7 @@
 #include "core.h"
 #include <asm/fpu/xcr.h>
 #include <asm/processor.h>
+#include <keel/host.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -41,7 +42,8 @@ int __init keel_cpuid_module_init(void)
 {
 	struct cpuid_table host;
 	struct cpuid_caps caps = {
-		.have = keel_host_caps.cpuid_caps | CPUID_CAP_LAPIC,
+		.have = keel_host_caps.cpuid_caps | CPUID_CAP_LAPIC |
+			(KEEL_HOST_RUN_DELAY ? CPUID_CAP_STEAL_TIME : 0),
 		.maxphyaddr = boot_cpu_data.x86_phys_bits,
 	};
 	int n, i;
@@ -76,6 +78,8 @@ static void refresh(struct keel_vcpu *vcpu, struct cpuid_table *table)
 	struct cpuid_dynamic dynamic = {
 		.xcr0 = vcpu->arch.fpu.xcr0,
 		.apic_base = vcpu->arch.apic_base,
+		.no_lapic = !vcpu->arch.apic,
+		.no_hlt_exit = vcpu->vm->arch.disabled_exits & KVM_X86_DISABLE_EXITS_HLT,
 		.mwait_follows_misc_enable = vcpu->vm->arch.disabled_quirks &
 					     KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT,
 	};

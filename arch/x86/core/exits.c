@@ -11,10 +11,6 @@
 #include <linux/ratelimit.h>
 #include <linux/uaccess.h>
 
-/* Hypercalls of the KVM paravirtual interface; none is offered. */
-#define HYPERCALL_ENOSYS 1000
-#define HYPERCALL_EPERM 1
-
 #define LMSW_SETS (REGS_CR0_PE | REGS_CR0_MP | REGS_CR0_EM | REGS_CR0_TS)
 #define LMSW_CLEARS (LMSW_SETS & ~REGS_CR0_PE)
 
@@ -70,14 +66,6 @@ static bool do_wrmsr(struct keel_vcpu *vcpu)
 	return keel_msr_write_insn(vcpu, keel_gpr32(vcpu, KEEL_RCX), keel_edx_eax(vcpu));
 }
 
-static void do_hypercall(struct keel_vcpu *vcpu)
-{
-	u64 result = -(u64)(keel_cpl(vcpu) ? HYPERCALL_EPERM : HYPERCALL_ENOSYS);
-
-	vcpu->arch.regs.gpr[KEEL_RAX] = keel_in_64bit(vcpu) ? result : (u32)result;
-	keel_regs_dirty(vcpu, KEEL_RG_GPR);
-}
-
 /* A write that only the dirty log has to see. */
 static bool fast_fault(struct keel_vcpu *vcpu)
 {
@@ -121,7 +109,7 @@ bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 			return false;
 		break;
 	case KEEL_EXIT_HYPERCALL:
-		do_hypercall(vcpu);
+		keel_hypercall(vcpu);
 		break;
 	case KEEL_EXIT_MWAIT:
 		if (!mwait_exists(vcpu))
@@ -141,6 +129,13 @@ bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 
 static int exit_resume(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
+	return KEEL_RESUME;
+}
+
+/* The host's timer tick is among these. */
+static int exit_host_irq(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	keel_pv_tick(vcpu);
 	return KEEL_RESUME;
 }
 
@@ -243,7 +238,7 @@ static int exit_hlt(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 static int exit_hypercall(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	do_hypercall(vcpu);
+	keel_hypercall(vcpu);
 	return KEEL_SKIP;
 }
 
@@ -346,7 +341,7 @@ static int exit_unknown(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 static const struct exit_row keel_exits[KEEL_EXIT_NR] = {
 	ROW(KEEL_EXIT_NONE, exit_resume),
-	ROW(KEEL_EXIT_HOST_IRQ, exit_resume),
+	ROW(KEEL_EXIT_HOST_IRQ, exit_host_irq),
 	ROW(KEEL_EXIT_MCE, exit_resume),
 	ROW(KEEL_EXIT_FAULT, exit_fault),
 	ROW(KEEL_EXIT_EXCEPTION, exit_exception),

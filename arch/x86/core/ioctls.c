@@ -9,6 +9,7 @@
 #include <asm/processor.h>
 #include <asm/tsc.h>
 #include <keel/arch.h>
+#include <keel/host.h>
 #include <linux/cpu.h>
 
 /* --- VM: addresses that only CPUs without unrestricted guests need -------------------------------- */
@@ -52,12 +53,6 @@ static long set_boot_cpu_id(struct keel_call *call)
 	return 0;
 }
 
-/* The guest has not enabled a paravirtual clock: none is offered. */
-static long kvmclock_ctrl(struct keel_call *call)
-{
-	return -EINVAL;
-}
-
 static const struct keel_ioctl system_rows[] = {
 	KEEL_IOCTL(KVM_GET_SUPPORTED_CPUID, KEEL_LOCK_NONE, KEEL_ARG_USER, keel_cpuid_get_supported, "cpuid"),
 	KEEL_IOCTL(KVM_GET_EMULATED_CPUID, KEEL_LOCK_NONE, KEEL_ARG_USER, keel_cpuid_get_emulated, "cpuid"),
@@ -83,8 +78,8 @@ static const struct keel_ioctl vm_rows[] = {
 	KEEL_IOCTL(KVM_GET_PIT2, KEEL_LOCK_VM, KEEL_ARG_OUT, keel_pit2_get, "irqchip"),
 	KEEL_IOCTL(KVM_SET_PIT2, KEEL_LOCK_VM, KEEL_ARG_IN, keel_pit2_set, "irqchip"),
 	KEEL_IOCTL(KVM_REINJECT_CONTROL, KEEL_LOCK_VM, KEEL_ARG_USER, keel_reinject_control, "irqchip"),
-	KEEL_IOCTL(KVM_GET_CLOCK, KEEL_LOCK_VM, KEEL_ARG_OUT, keel_clock_get, "abi_fd"),
-	KEEL_IOCTL(KVM_SET_CLOCK, KEEL_LOCK_VM, KEEL_ARG_IN, keel_clock_set, "abi_fd"),
+	KEEL_IOCTL(KVM_GET_CLOCK, KEEL_LOCK_VM, KEEL_ARG_OUT, keel_clock_get, "pvclock"),
+	KEEL_IOCTL(KVM_SET_CLOCK, KEEL_LOCK_VM, KEEL_ARG_IN, keel_clock_set, "pvclock"),
 };
 
 static const struct keel_ioctl vcpu_rows[] = {
@@ -123,7 +118,7 @@ static const struct keel_ioctl vcpu_rows[] = {
 	KEEL_IOCTL(KVM_HAS_DEVICE_ATTR, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_vcpu_attr_has, "msr_list"),
 	KEEL_IOCTL(KVM_GET_DEVICE_ATTR, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_vcpu_attr_get, "msr_list"),
 	KEEL_IOCTL(KVM_SET_DEVICE_ATTR, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_vcpu_attr_set, "msr_list"),
-	KEEL_IOCTL(KVM_KVMCLOCK_CTRL, KEEL_LOCK_LOADED, KEEL_ARG_ANY, kvmclock_ctrl, "abi_fd"),
+	KEEL_IOCTL(KVM_KVMCLOCK_CTRL, KEEL_LOCK_LOADED, KEEL_ARG_ANY, keel_pv_clock_ctrl, "pvclock"),
 };
 
 const struct keel_ioctl_table keel_arch_system_ioctls = { system_rows, ARRAY_SIZE(system_rows) };
@@ -222,7 +217,10 @@ const struct keel_cap keel_arch_caps[] = {
 	{ .nr = KVM_CAP_X86_ROBUST_SINGLESTEP, .value = 1 },
 	{ .nr = KVM_CAP_MCE, .value = MSR_MCE_BANKS },
 	{ .nr = KVM_CAP_SET_IDENTITY_MAP_ADDR, .value = 1 },
+	{ .nr = KVM_CAP_CLOCKSOURCE, .value = 1 },
 	{ .nr = KVM_CAP_ADJUST_CLOCK, .value = CLOCK_FLAGS },
+	{ .nr = KVM_CAP_KVMCLOCK_CTRL, .value = 1 },
+	{ .nr = KVM_CAP_STEAL_TIME, .value = KEEL_HOST_RUN_DELAY },
 	{ .nr = KVM_CAP_VCPU_EVENTS, .value = 1 },
 	{ .nr = KVM_CAP_DEBUGREGS, .value = 1 },
 	{ .nr = KVM_CAP_XSAVE, .check = has_xsave },

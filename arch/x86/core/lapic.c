@@ -27,6 +27,8 @@
 #include <linux/slab.h>
 
 #define APIC_PAGE_MASK BITS64(51, 12)
+#define ICR_LOGICAL BIT64(11)
+#define ICR_SHORTHAND BITS64(19, 18)
 
 static unsigned int lapic_timer_min_us = 200;
 module_param_named(min_timer_period_us, lapic_timer_min_us, uint, 0644);
@@ -196,6 +198,53 @@ out:
 	return best;
 }
 
+void keel_apic_kick(struct keel_vm *vm, u64 id)
+{
+	const struct keel_apic_map *map;
+	u32 i;
+
+	rcu_read_lock();
+	map = rcu_dereference(vm->arch.apic_map);
+	for (i = 0; map && i < map->nr; i++) {
+		const struct apic_slot *slot = &map->slot[i];
+
+		if (lapic_physical_id(&slot->addr) == id) {
+			apic_signal(slot->vcpu, KEEL_APIC_KICK);
+			break;
+		}
+	}
+	rcu_read_unlock();
+}
+
+int keel_apic_send_many(struct keel_vm *vm, const unsigned long ids[2], u64 first, u64 icr)
+{
+	struct lapic_ipi ipi = {
+		.mode = icr >> 8 & 7,
+		.vector = icr,
+		.level_assert = true,
+		.wide = true,
+	};
+	const struct keel_apic_map *map;
+	int n = 0;
+	u32 i;
+
+	/* A logical destination or a shorthand makes no sense with a list of ids. */
+	if ((ipi.mode != LAPIC_FIXED && ipi.mode != LAPIC_NMI) || icr & (ICR_LOGICAL | ICR_SHORTHAND))
+		return -KVM_EINVAL;
+	rcu_read_lock();
+	map = rcu_dereference(vm->arch.apic_map);
+	for (i = 0; map && i < map->nr; i++) {
+		const struct apic_slot *slot = &map->slot[i];
+		u64 bit = lapic_physical_id(&slot->addr) - first;
+
+		ipi.dest = lapic_physical_id(&slot->addr);
+		if (bit < 128 && test_bit(bit, ids) && lapic_takes(&slot->addr, &ipi, false))
+			n += apic_deliver(slot->vcpu, &ipi) != KEEL_IRQ_MASKED;
+	}
+	rcu_read_unlock();
+	return n;
+}
+
 void keel_apic_pic_raised(struct keel_vm *vm)
 {
 	const struct keel_apic_map *map;
@@ -327,6 +376,7 @@ static void vcpu_init(struct keel_vcpu *vcpu)
 	vcpu->arch.regs.gpr[KEEL_RDX] = leaf ? leaf->eax : 0x600;
 	vcpu->arch.events = (struct event_state){ };
 	vcpu->arch.uexit.pending = 0;
+	keel_pv_reset(vcpu);
 	keel_vendor->vcpu_reset(vcpu);
 	keel_vendor->set_root(vcpu, keel_tdp_root(vcpu->vm));
 	keel_vendor->flush(vcpu, KEEL_FLUSH_GUEST);
@@ -363,6 +413,8 @@ void keel_apic_serve(struct keel_vcpu *vcpu)
 		lapic_timer_expire(&apic->l, ktime_get_ns(), keel_tsc_read(vcpu));
 		timer_arm(vcpu);
 	}
+	if (signals & BIT(KEEL_APIC_KICK))
+		apic->kicked = true;
 	if (signals & BIT(KEEL_APIC_NMI))
 		event_queue_nmi(&vcpu->arch.events);
 	if (signals & BIT(KEEL_APIC_INIT))
@@ -405,7 +457,7 @@ static bool wakes(struct keel_vcpu *vcpu)
 {
 	struct keel_apic *apic = vcpu->arch.apic;
 
-	if (!event_idle(&vcpu->arch.events))
+	if (!event_idle(&vcpu->arch.events) || apic->kicked)
 		return true;
 	if (!(vcpu->arch.regs.rflags & X86_RFLAGS_IF))
 		return false;
@@ -416,8 +468,10 @@ static bool wakes(struct keel_vcpu *vcpu)
 int keel_apic_wait(struct keel_vcpu *vcpu)
 {
 	for (;;) {
-		if (vcpu->arch.mp_state == KVM_MP_STATE_HALTED && wakes(vcpu))
+		if (vcpu->arch.mp_state == KVM_MP_STATE_HALTED && wakes(vcpu)) {
 			vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
+			vcpu->arch.apic->kicked = false;
+		}
 		if (vcpu->arch.mp_state == KVM_MP_STATE_RUNNABLE)
 			return KEEL_RESUME;
 		if (signal_pending(current))

@@ -119,6 +119,9 @@ enum msr_verdict keel_msr_get(struct keel_vcpu *vcpu, u32 index, u64 *value, enu
 		else if (vcpu->arch.apic)
 			*value = lapic_get_deadline(&vcpu->arch.apic->l);
 		return MSR_OK;
+	case MSR_HOME_PARAVIRT:
+		*value = keel_pv_msr_get(vcpu, index);
+		return MSR_OK;
 	case MSR_HOME_MCE:
 		*value = vcpu->arch.mcg_cap;
 		return MSR_OK;
@@ -179,6 +182,9 @@ enum msr_verdict keel_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value, enum
 			keel_tsc_adjust_write(vcpu, value, by);
 		else if (vcpu->arch.apic)
 			keel_apic_deadline_set(vcpu, value);
+		return MSR_OK;
+	case MSR_HOME_PARAVIRT:
+		keel_pv_msr_set(vcpu, index, value);
 		return MSR_OK;
 	case MSR_HOME_ACTION:
 		if (by == MSR_BY_GUEST)

@@ -19,9 +19,36 @@ void keel_tsc_vm_init(struct keel_vm *vm)
 	raw_spin_lock_init(&vm->arch.tsc.lock);
 }
 
+void keel_tsc_match(struct keel_vm *vm)
+{
+	struct keel_vcpu *vcpu;
+	bool first = true, same = true;
+	unsigned long id, flags;
+	u64 offset = 0;
+
+	/* Whoever takes the lock last sees all offsets that were stored before it. */
+	raw_spin_lock_irqsave(&vm->arch.tsc.lock, flags);
+	xa_for_each(&vm->vcpus, id, vcpu) {
+		if (first)
+			offset = READ_ONCE(vcpu->arch.tsc_offset);
+		first = false;
+		same &= READ_ONCE(vcpu->arch.tsc_offset) == offset;
+	}
+	first = vm->arch.clock.matched != same;
+	WRITE_ONCE(vm->arch.clock.matched, same);
+	raw_spin_unlock_irqrestore(&vm->arch.tsc.lock, flags);
+	if (first)
+		keel_pv_clocks_due(vm);
+}
+
+/* What the paravirtual clock says depends on the offset, and on whether all vCPUs have the same. */
 static void offset_set(struct keel_vcpu *vcpu, u64 offset)
 {
-	vcpu->arch.tsc_offset = offset;
+	if (vcpu->arch.tsc_offset != offset) {
+		WRITE_ONCE(vcpu->arch.tsc_offset, offset);
+		keel_pv_clock_due(vcpu);
+		keel_tsc_match(vcpu->vm);
+	}
 	keel_vendor->tsc_set(vcpu, offset, 0);
 	keel_apic_tsc_moved(vcpu);
 }

@@ -29,6 +29,7 @@
 #define UD CPUID_CAP_UD_EMULATION
 #define AUX CPUID_CAP_RDTSCP
 #define IPCID CPUID_CAP_INVPCID
+#define STEAL CPUID_CAP_STEAL_TIME
 #define X_FP 0x3u
 #define X_YMM 0x7u
 #define X_ZMM 0xe7u
@@ -217,6 +218,21 @@ const struct cpuid_row cpuid_spec[] = {
 	FEAT(0xd, 1, EAX, 2, H, 0, X_FP, NONE, "XGETBV with ECX = 1"),
 	FEAT(0xd, 1, EAX, 3, OFF, 0, 0, NONE, "XSAVES: no supervisor XSAVE state"),
 	FEAT(0xd, 1, EAX, 4, OFF, 0, 0, NONE, "XFD"),
+
+	FEAT(0x40000001, 0, EAX, 0, S, 0, 0, NONE, "clock by the older MSRs"),
+	FEAT(0x40000001, 0, EAX, 1, S, 0, 0, NONE, "ports need no delay"),
+	FEAT(0x40000001, 0, EAX, 3, S, 0, 0, NONE, "clock"),
+	FEAT(0x40000001, 0, EAX, 4, OFF, 0, 0, NONE, "asynchronous page faults"),
+	FEAT(0x40000001, 0, EAX, 5, S, STEAL, 0, NONE, "steal time"),
+	FEAT(0x40000001, 0, EAX, 6, OFF, 0, 0, NONE, "end of interrupt without an exit"),
+	FEAT(0x40000001, 0, EAX, 7, S, LAPIC, 0, NONE, "a halted CPU can be kicked"),
+	FEAT(0x40000001, 0, EAX, 9, S, STEAL, 0, NONE, "TLB flush of CPUs that do not run"),
+	FEAT(0x40000001, 0, EAX, 11, S, LAPIC, 0, NONE, "IPIs to many CPUs at once"),
+	FEAT(0x40000001, 0, EAX, 12, S, 0, 0, NONE, "polling of the host can be switched off: there is none"),
+	FEAT(0x40000001, 0, EAX, 13, OFF, 0, 0, NONE, "yield to another CPU"),
+	FEAT(0x40000001, 0, EAX, 14, OFF, 0, 0, NONE, "asynchronous page faults by interrupt"),
+	FEAT(0x40000001, 0, EAX, 15, OFF, 0, 0, NONE, "MSIs to 15-bit ids: the VMM's, which decodes them"),
+	FEAT(0x40000001, 0, EAX, 24, S, 0, 0, NONE, "the clock's flags mean something"),
 
 	WORD(0x80000001, 0, EAX, ~0u, H, "extended family, model, stepping"),
 	WORD(0x80000001, 0, EBX, 0xf0000000u, H, "package type"),

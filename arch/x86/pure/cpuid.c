@@ -18,6 +18,11 @@
 #include "regs.h"
 
 #define HYPERVISOR_BASE 0x40000000u
+#define KVM_EBX 0x4b4d564b		/* "KVMK" */
+#define KVM_ECX 0x564b4d56		/* "VMKV" */
+#define KVM_EDX 0x0000004d		/* "M" */
+#define PARAVIRT_UNHALT (1u << 7)	/* leaf HYPERVISOR_BASE + 1, EAX */
+#define PARAVIRT_SEND_IPI (1u << 11)
 #define EXTENDED_BASE 0x80000000u
 #define MAX_CACHE_SUBLEAVES 16
 #define XSAVE_LEGACY_SIZE 576		/* FXSAVE image and XSAVE header */
@@ -529,13 +534,14 @@ static void offer_planned(struct offer *o, const struct plan *p)
 		break;
 	case PLAN_SIGNATURE:
 		leaf.eax = HYPERVISOR_BASE + 1;
-		leaf.ebx = 0x4b4d564b;	/* "KVMK" */
-		leaf.ecx = 0x564b4d56;	/* "VMKV" */
-		leaf.edx = 0x0000004d;	/* "M" */
+		leaf.ebx = KVM_EBX;
+		leaf.ecx = KVM_ECX;
+		leaf.edx = KVM_EDX;
 		offer_leaf(o, &leaf);
 		break;
 	case PLAN_PARAVIRT:
-		/* No paravirtual feature yet: an empty leaf says so, a missing one is ambiguous. */
+		/* Without any feature too: an empty leaf says so, a missing one is ambiguous. */
+		apply_rows(o, &leaf);
 		offer_leaf(o, &leaf);
 		break;
 	case PLAN_WIDTHS:
@@ -780,6 +786,11 @@ static void set_leaf_bit(u32 *word, unsigned int bit, bool value)
 	*word = (*word & ~(1u << bit)) | (u32)value << bit;
 }
 
+static bool is_kvm(const struct cpuid_leaf *signature)
+{
+	return signature && signature->ebx == KVM_EBX && signature->ecx == KVM_ECX && signature->edx == KVM_EDX;
+}
+
 void cpuid_update_dynamic(struct cpuid_table *guest, const struct cpuid_table *supported,
 			  const struct cpuid_dynamic *state)
 {
@@ -796,6 +807,13 @@ void cpuid_update_dynamic(struct cpuid_table *guest, const struct cpuid_table *s
 	leaf = cpuid_lookup(guest, 7, 0);
 	if (leaf && leaf->ecx & 1u << 3)
 		set_leaf_bit(&leaf->ecx, 4, state->cr4 & REGS_CR4_PKE);
+	leaf = cpuid_lookup(guest, HYPERVISOR_BASE + 1, 0);
+	if (leaf && is_kvm(cpuid_lookup(guest, HYPERVISOR_BASE, 0))) {
+		if (state->no_lapic)
+			leaf->eax &= ~(PARAVIRT_UNHALT | PARAVIRT_SEND_IPI);
+		if (state->no_hlt_exit)
+			leaf->eax &= ~PARAVIRT_UNHALT;
+	}
 	leaf = cpuid_lookup(guest, 0xd, 0);
 	if (leaf)
 		leaf->ebx = cpuid_xsave_size(supported, state->xcr0, false);

@@ -64,6 +64,7 @@ enum cpuid_cap {
 	CPUID_CAP_UD_EMULATION = 1 << 6, /* #UD is intercepted and tried in the emulator */
 	CPUID_CAP_RDTSCP = 1 << 7,	/* the processor lets guests execute RDTSCP and RDPID */
 	CPUID_CAP_INVPCID = 1 << 8,	/* and INVPCID */
+	CPUID_CAP_STEAL_TIME = 1 << 9,	/* the host counts how long threads wait for a CPU */
 };
 
 struct cpuid_caps {
@@ -156,6 +157,8 @@ struct cpuid_dynamic {
 	u64 xcr0;
 	u64 apic_base;
 	u64 misc_enable;
+	bool no_lapic;			/* the local APIC is in user space */
+	bool no_hlt_exit;		/* the guest sleeps in HLT without the host's knowledge */
 	bool mwait_follows_misc_enable;	/* quirk KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT is off */
 };
 
@@ -201,7 +204,7 @@ void cpuid_derive(const struct cpuid_table *guest, const struct cpuid_table *sup
 
 /*
  * Writes the bits that follow vCPU state into @guest's leaves: OSXSAVE, APIC, MONITOR, OSPKE and
- * the XSAVE area sizes. To be called when CPUID is set and when one of the inputs changed.
+ * the XSAVE area sizes; takes away what KVM's leaf promises and this vCPU cannot have. To be called when CPUID is set and when one of the inputs changed.
  */
 void cpuid_update_dynamic(struct cpuid_table *guest, const struct cpuid_table *supported,
 			  const struct cpuid_dynamic *state);

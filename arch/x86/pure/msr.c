@@ -4,12 +4,13 @@
  * access, and the plain values.
  *
  * It owns which MSR exists, who may access it with which values, and struct msr_store. It does not
- * own values that live elsewhere (vendor register groups, EFER, the clocks) nor what an access
- * sets off: `home` tells the caller whom to ask. No paravirtual MSR and no local-APIC MSR is here
- * yet. Any context.
+ * own values that live elsewhere (vendor register groups, EFER, the clocks, what is shared with a
+ * paravirtual guest) nor what an access sets off: `home` tells the caller whom to ask. The local
+ * APIC's MSRs are not here. Any context.
  *
  * Intel SDM: "Model-Specific Registers (MSRs)", "Memory Type Range Registers (MTRRs)",
- * "Machine-Check Architecture". AMD APM volume 2: "MSR Cross-Reference".
+ * "Machine-Check Architecture". AMD APM volume 2: "MSR Cross-Reference". KVM documentation:
+ * "KVM-specific MSRs".
  */
 #include "msr.h"
 #include "regs.h"
@@ -31,13 +32,14 @@
 /*
  * X(id, first index, count, slots in the store, home, check, flags, needs, valid, reset)
  *
- * Three lists, because three stretches of the index space are looked up by direct tables. The id
+ * Four lists, because four stretches of the index space are looked up by direct tables. The id
  * is the register's name.
  */
 #define MSRS_LOW(X)                                                                                \
 	X(P5_MC, 0x0, 2, 0, CONST, ZERO_OR_RESET, 0, NONE, 0, 0)                                   \
 	X(TSC, 0x10, 1, 0, CLOCK, MASK, L, NONE, ANY, 0)                                           \
-	X(KVM_CLOCKS, 0x11, 2, 2, STORE, MASK, HO, NONE, ANY, 0)                                   \
+	X(KVM_WALL_CLOCK, 0x11, 1, 0, PARAVIRT, MASK, L, NONE, BITS64(63, 2), 0)                   \
+	X(KVM_SYSTEM_TIME, 0x12, 1, 0, PARAVIRT, MASK, L, NONE, BITS64(63, 2) | 1, 0)              \
 	X(PLATFORM_ID, 0x17, 1, 0, CONST, ZERO_OR_RESET, RO, NONE, 0, 0)                           \
 	X(APIC_BASE, 0x1b, 1, 0, REGS, APIC_BASE, 0, NONE, 0, 0)                                   \
 	X(EBL_CR_POWERON, 0x2a, 1, 0, CONST, ZERO_OR_RESET, 0, NONE, 0, 0)                         \
@@ -103,7 +105,13 @@
 	X(DE_CFG, 0xc0011029, 1, 1, STORE, DE_CFG, L | F, NONE, 0, 0)                              \
 	X(BU_CFG2, 0xc001102a, 1, 0, CONST, ZERO_OR_RESET, WI, NONE, 0, 0)
 
-#define MSRS(X) MSRS_LOW(X) MSRS_C000(X) MSRS_C001(X)
+#define MSRS_KVM(X)                                                                                \
+	X(KVM_WALL_CLOCK_NEW, 0x4b564d00, 1, 0, PARAVIRT, MASK, L, NONE, BITS64(63, 2), 0)         \
+	X(KVM_SYSTEM_TIME_NEW, 0x4b564d01, 1, 0, PARAVIRT, MASK, L, NONE, BITS64(63, 2) | 1, 0)   \
+	X(KVM_STEAL_TIME, 0x4b564d03, 1, 0, PARAVIRT, MASK, L, NONE, BITS64(63, 6) | 1, 0)         \
+	X(KVM_POLL_CONTROL, 0x4b564d05, 1, 1, STORE, MASK, L, NONE, 1, 1)
+
+#define MSRS(X) MSRS_LOW(X) MSRS_KVM(X) MSRS_C000(X) MSRS_C001(X)
 
 /* Row 0 stands for "no such MSR", so that the direct tables need no filling. */
 #define ROW_NUMBER(id, first, n, slots, ...) ROW_##id,
@@ -126,18 +134,23 @@ const unsigned int msr_specs_rows = ARRAY_SIZE(msr_specs);
 
 /* Direct tables from index to row; the sizes are powers of two and serve as masks. */
 #define LOW_SIZE 0x1000u
+#define KVM_BASE 0x4b564d00u
+#define KVM_SIZE 0x10u
 #define C000_BASE 0xc0000000u
 #define C000_SIZE 0x200u
 #define C001_BASE 0xc0010000u
 #define C001_SIZE 0x2000u
 
 #define LOW_ENTRY(id, first, n, ...) [(first) ... (first) + (n) - 1] = ROW_##id,
+#define KVM_ENTRY(id, first, n, ...)                                                               \
+	[(first) - KVM_BASE ... (first) - KVM_BASE + (n) - 1] = ROW_##id,
 #define C000_ENTRY(id, first, n, ...)                                                              \
 	[(first) - C000_BASE ... (first) - C000_BASE + (n) - 1] = ROW_##id,
 #define C001_ENTRY(id, first, n, ...)                                                              \
 	[(first) - C001_BASE ... (first) - C001_BASE + (n) - 1] = ROW_##id,
 
 static const u8 low_rows[LOW_SIZE] = { MSRS_LOW(LOW_ENTRY) };
+static const u8 kvm_rows[KVM_SIZE] = { MSRS_KVM(KVM_ENTRY) };
 static const u8 c000_rows[C000_SIZE] = { MSRS_C000(C000_ENTRY) };
 static const u8 c001_rows[C001_SIZE] = { MSRS_C001(C001_ENTRY) };
 
@@ -151,6 +164,8 @@ const struct msr_spec *msr_find(u32 index)
 		row = c000_rows[index & (C000_SIZE - 1)];
 	else if (index - C001_BASE < C001_SIZE)
 		row = c001_rows[index & (C001_SIZE - 1)];
+	else if (index - KVM_BASE < KVM_SIZE)
+		row = kvm_rows[index & (KVM_SIZE - 1)];
 	return row ? &msr_specs[row] : NULL;
 }
 

@@ -66,6 +66,7 @@ enum msr_home {
 	MSR_HOME_MCE,		/* MCG_CAP, set by KVM_X86_SETUP_MCE */
 	MSR_HOME_ACTION,	/* writing does something, reading is refused (PRED_CMD) or 0 */
 	MSR_HOME_SPEC,		/* speculation controls: switched around the entry */
+	MSR_HOME_PARAVIRT,	/* tells where structures shared with the guest are */
 	MSR_HOME_CONST,		/* always the reset value; writes were checked and change nothing */
 };
 

@@ -181,6 +181,9 @@ static const struct {
 	{ 0x6, 0, 'a', 1u << 2, 0 },
 	{ 0x7, 0, 'b', 1u << 1, 0 },
 	{ 0x7, 0, 'd', 1u << 29, CPUID_CAP_ARCH_CAPS },
+	{ 0x40000001, 0, 'a', 1u << 0 | 1u << 1 | 1u << 3 | 1u << 12 | 1u << 24, 0 },
+	{ 0x40000001, 0, 'a', 1u << 5 | 1u << 9, CPUID_CAP_STEAL_TIME },
+	{ 0x40000001, 0, 'a', 1u << 7 | 1u << 11, CPUID_CAP_LAPIC },
 	{ 0x80000008, 0, 'b', 1u << 25, CPUID_CAP_VIRT_SSBD },
 };
 
@@ -222,7 +225,10 @@ static const struct {
 	{ 0x8000001f, 'a', ~0u },
 	{ 0x80000021, 'a', 1u << 7 | 1u << 17 },
 	{ 0x80000022, 'a', ~0u },
-	{ 0x40000001, 'a', ~0u },
+	{ 0x40000001, 'a', 1u << 2 | 1u << 4 | 1u << 6 | 1u << 8 | 1u << 10 | 1u << 13 | 1u << 14 | 1u << 15 | 1u << 16 | 1u << 17 | 0xfe000000 },
+	{ 0x40000001, 'b', ~0u },
+	{ 0x40000001, 'c', ~0u },
+	{ 0x40000001, 'd', ~0u },
 };
 
 static void check_supported(const struct machine *m, u32 have)
@@ -679,6 +685,22 @@ static void test_dynamic(void)
 	s.apic_base = 0x800;
 	cpuid_update_dynamic(&g, &amd.supported, &s);
 	CHECK_EQ(reg_of(&g, 0x80000001, 0, 'd') & 1 << 9, 1 << 9);
+
+	/* KVM's own leaf: no kick without HLT exits, neither kick nor many IPIs without an APIC. */
+	cpuid_lookup(&g, 0x40000001, 0)->eax = ~0u;
+	cpuid_update_dynamic(&g, &amd.supported, &s);
+	CHECK_EQ(reg_of(&g, 0x40000001, 0, 'a'), ~0u);
+	s.no_hlt_exit = true;
+	cpuid_update_dynamic(&g, &amd.supported, &s);
+	CHECK_EQ(reg_of(&g, 0x40000001, 0, 'a'), ~(1u << 7));
+	s.no_lapic = true;
+	cpuid_update_dynamic(&g, &amd.supported, &s);
+	CHECK_EQ(reg_of(&g, 0x40000001, 0, 'a'), ~(1u << 7 | 1u << 11));
+	/* Another hypervisor's leaf is not ours to judge. */
+	cpuid_lookup(&g, 0x40000001, 0)->eax = ~0u;
+	cpuid_lookup(&g, 0x40000000, 0)->ecx++;
+	cpuid_update_dynamic(&g, &amd.supported, &s);
+	CHECK_EQ(reg_of(&g, 0x40000001, 0, 'a'), ~0u);
 	cpuid_table_init(&g, NULL, 0);
 	cpuid_update_dynamic(&g, &amd.supported, &s);
 }

@@ -122,11 +122,12 @@ static void test_lists(void)
 	/* What QEMU takes from the list, and the ones of the processor's base. */
 	static const u32 base[] = {
 		0x10, 0x174, 0x175, 0x176, 0x277, 0x1a0, 0x17a, 0x17b, 0x8b, 0xc0000081, 0xc0000082,
-		0xc0000083, 0xc0000084, 0xc0000102, 0xc0010015, 0xc0011029,
+		0xc0000083, 0xc0000084, 0xc0000102, 0xc0010015, 0xc0011029, 0x11, 0x12, 0x4b564d00,
+		0x4b564d01, 0x4b564d03, 0x4b564d05,
 	};
-	/* Only with the feature; never while there is no SMM, no XSAVES, no paravirtual clock. */
+	/* Only with the feature; never while there is no SMM, no XSAVES. */
 	static const u32 gated[] = { 0x3b, 0x48, 0x10a, 0x6e0, 0xc0000103, 0xc001011f };
-	static const u32 absent[] = { 0x34, 0x9e, 0xda0, 0x11, 0x12, 0x4b564d00, 0x345, 0xc0010117 };
+	static const u32 absent[] = { 0x34, 0x9e, 0xda0, 0x4b564d02, 0x4b564d06, 0x345, 0xc0010117 };
 	u32 list[MAX_ROWS], small[2];
 	unsigned int i, n;
 
@@ -370,7 +371,20 @@ static void test_writes(void)
 		{ 0xc0011029, 0x200, G, false, MSR_GP, 0 },
 		{ 0xc0011029, 0, V, false, MSR_OK, 0 },
 		{ 0xc0010117, 0, V, true, MSR_UNKNOWN, 0 },
-		{ 0x4b564d00, 0, V, true, MSR_UNKNOWN, 0 },
+		{ 0x11, 0x1004, G, false, MSR_OK, 0x1004 },
+		{ 0x11, 0x1001, G, false, MSR_GP, 0 },
+		{ 0x12, 0x1001, G, false, MSR_OK, 0x1001 },
+		{ 0x4b564d00, 0x1002, V, false, MSR_GP, 0 },
+		{ 0x4b564d01, 0x1005, V, false, MSR_OK, 0x1005 },
+		{ 0x4b564d01, 0x1003, G, false, MSR_GP, 0 },
+		{ 0x4b564d02, 0, V, true, MSR_UNKNOWN, 0 },
+		{ 0x4b564d03, 0x1041, G, false, MSR_OK, 0x1041 },
+		{ 0x4b564d03, 0x1021, G, false, MSR_GP, 0 },
+		{ 0x4b564d03, 0x1042, V, false, MSR_GP, 0 },
+		{ 0x4b564d04, 0, V, true, MSR_UNKNOWN, 0 },
+		{ 0x4b564d05, 0, G, false, MSR_OK, 0 },
+		{ 0x4b564d05, 2, G, false, MSR_GP, 0 },
+		{ 0x4b564d0f, 0, V, true, MSR_UNKNOWN, 0 },
 	};
 
 	for_each_row(row, rows) {

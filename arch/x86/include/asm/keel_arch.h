@@ -18,6 +18,7 @@
 #include <pure/msr.h>
 #include <pure/pic.h>
 #include <pure/pit.h>
+#include <pure/pvclock.h>
 #include <pure/radix.h>
 #include <pure/regs.h>
 
@@ -63,6 +64,20 @@ struct keel_vm_tsc {
 	bool any;			/* T */
 };
 
+/*
+ * The VM's nanosecond clock. While the host keeps time by the TSC it is a function of it, fixed at one instant;
+ * else the host's raw clock plus an offset. Owner: core/clock.c. Legend: C lock; I immutable; T vm->arch.tsc.lock.
+ */
+struct keel_vm_clock {
+	raw_spinlock_t lock;
+	bool linear;			/* C: tsc, ns and rate describe it */
+	bool matched;			/* T; read by anybody: all vCPUs have the same TSC offset */
+	unsigned int generation;	/* C: of the host's time keeping, when the instant was taken */
+	u64 tsc, ns;			/* C: the instant: the host's TSC, and the clock */
+	s64 offset;			/* C: the clock minus the host's raw clock then */
+	struct pvclock_rate rate;	/* C */
+};
+
 /* Where a VM's interrupt controllers are. */
 enum keel_irq_mode {
 	KEEL_IRQ_USER,		/* all in user space */
@@ -92,7 +107,7 @@ struct keel_chips {
 	struct hrtimer pit_timer;
 };
 
-/* Legend: L vm->lock; M map_lock; R RCU, written under the lock named; O the sub-struct's owner. */
+/* Legend: L vm->lock; M map_lock; R RCU, written under the lock named; A any, a single word; O the sub-struct's owner. */
 struct keel_vm_arch {
 	u8 irq_mode;			/* L: enum keel_irq_mode; fixed once a vCPU exists */
 	u8 x2apic_api;			/* L: KVM_X2APIC_API_* */
@@ -111,7 +126,8 @@ struct keel_vm_arch {
 	bool exception_payload;		/* L: KVM_CAP_EXCEPTION_PAYLOAD */
 	bool no_platform_info;		/* L, read by vCPUs: the guest may not read that MSR */
 	bool triple_fault_event;	/* L: KVM_CAP_X86_TRIPLE_FAULT_EVENT */
-	s64 clock_offset;		/* L: KVM_GET_CLOCK minus the host's boot-time clock, core/clock.c */
+	struct keel_vm_clock clock;	/* O: core/clock.c */
+	u64 wall_clock;			/* A: MSR_KVM_WALL_CLOCK, core/pv.c */
 	struct keel_vm_tsc tsc;		/* O: core/tsc.c */
 };
 
@@ -145,7 +161,7 @@ struct keel_cpuid {
 
 /* Bits of keel_apic.signals: what others sent that is not a vector. */
 enum keel_apic_signal {
-	KEEL_APIC_NMI, KEEL_APIC_INIT, KEEL_APIC_SIPI, KEEL_APIC_TIMER,
+	KEEL_APIC_NMI, KEEL_APIC_INIT, KEEL_APIC_SIPI, KEEL_APIC_TIMER, KEEL_APIC_KICK,
 };
 
 /* The local APIC. Owner: core/lapic.c. Legend: V vcpu->mutex; A atomic; M vm->arch.map_lock. */
@@ -157,9 +173,28 @@ struct keel_apic {
 	u8 sipi_vector;				/* A: of the latest SIPI */
 	bool takes_pic;				/* V; read by anybody: lapic_accept_pic() */
 	bool blocked;				/* V: an interrupt waits for a lower CR8 */
+	bool kicked;				/* V: the next HLT ends at once (KVM_HC_KICK_CPU) */
 	struct lapic_addr addr;			/* M: as last put into the map */
 	struct hrtimer timer;
 	struct keel_vcpu *vcpu;			/* immutable */
+};
+
+/*
+ * What the vCPU shares with a paravirtual guest. Owner: core/pv.c. Legend: V vcpu->mutex; A atomic; P the thread
+ * that has it loaded, also from the scheduler's hooks.
+ */
+struct keel_pv {
+	unsigned long due;		/* A: bits enum keel_pv_due: what KEEL_REQ_PARAVIRT is to write */
+	bool active;			/* V: there is something to do when the vCPU is loaded */
+	bool stopped;			/* V: KVM_KVMCLOCK_CTRL, not yet told */
+	int cpu;			/* P: where the clock's page was last due */
+	unsigned int generation;	/* P: of the host's time keeping then */
+	u64 time;			/* V: MSR_KVM_SYSTEM_TIME */
+	u64 steal;			/* V: MSR_KVM_STEAL_TIME */
+	bool preempted;			/* P: the guest was told that the vCPU does not run */
+	struct task_struct *task;	/* P: whose run_delay it is; for comparison only */
+	u64 run_delay;			/* P: how long the thread had waited for a CPU, as accounted for */
+	u64 stolen;			/* P: ns the guest was not told of yet */
 };
 
 /* Legend: V vcpu->mutex; O the sub-struct's owner. */
@@ -187,6 +222,7 @@ struct keel_vcpu_arch {
 	u64 mcg_cap;			/* V: core/msr.c, KVM_X86_SETUP_MCE */
 	u64 tsc_offset;			/* V: core/tsc.c */
 	u64 tsc_adjust;			/* V: core/tsc.c */
+	struct keel_pv pv;		/* O: core/pv.c */
 	struct keel_fpu fpu;		/* O: core/fpu.c */
 	struct keel_tdp_cache cache;	/* O: core/tdp-fault.c */
 };
