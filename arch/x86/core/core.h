@@ -219,6 +219,7 @@ void keel_apic_serve(struct keel_vcpu *vcpu);	/* KEEL_REQ_EVENT */
 bool keel_apic_take(struct keel_vcpu *vcpu);
 /* Sleep until the vCPU is runnable: KEEL_RESUME or -EINTR. [loaded, IRQs on] */
 int keel_apic_wait(struct keel_vcpu *vcpu);
+bool keel_apic_kicked(struct keel_vcpu *vcpu);	/* by keel_apic_kick(), since it last woke */
 /* A guest's access: false when it is not the APIC's. */
 bool keel_apic_mmio(struct keel_vcpu *vcpu, gpa_t gpa, bool write, u8 *data, unsigned int bytes);
 /* x2APIC registers: false for #GP. Those of keel_apic_msr_hot() also with IRQs off. */
@@ -321,6 +322,10 @@ void keel_hypercall(struct keel_vcpu *vcpu);
 
 enum keel_pv_due { KEEL_PV_CLOCK, KEEL_PV_WALL, KEEL_PV_STEAL };
 
+/* May the vCPU use the feature (KVM_FEATURE_*)? Only user space's wish that its CPUID decides makes it ask. [A] */
+bool keel_pv_feature(struct keel_vcpu *vcpu, unsigned int feature);
+/* The same for an MSR; true for those that are not paravirtual. */
+bool keel_pv_msr_allowed(struct keel_vcpu *vcpu, u32 index);
 u64 keel_pv_msr_get(struct keel_vcpu *vcpu, u32 index);
 void keel_pv_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value);	/* [also I] */
 /* The vCPU came to @cpu: find out what is due. [P, also from the scheduler] */

@@ -8,6 +8,8 @@
 #include "core.h"
 #include <linux/nospec.h>
 
+#define NO_FEATURE 0xff
+
 /* In: four arguments. Return: what the guest finds in RAX. */
 typedef long (*hypercall_fn)(struct keel_vcpu *vcpu, const u64 arg[4]);
 
@@ -36,10 +38,13 @@ static long hc_send_ipi(struct keel_vcpu *vcpu, const u64 arg[4])
 	return keel_apic_send_many(vcpu->vm, ids, arg[2], arg[3]);
 }
 
-static const hypercall_fn hypercalls[] = {
-	[KVM_HC_VAPIC_POLL_IRQ] = hc_poll,
-	[KVM_HC_KICK_CPU] = hc_kick,
-	[KVM_HC_SEND_IPI] = hc_send_ipi,
+static const struct hypercall {
+	hypercall_fn fn;	/* NULL: there is none of this number */
+	u8 feature;		/* KVM_FEATURE_* that tells guests of it */
+} hypercalls[] = {
+	[KVM_HC_VAPIC_POLL_IRQ] = { hc_poll, NO_FEATURE },
+	[KVM_HC_KICK_CPU] = { hc_kick, KVM_FEATURE_PV_UNHALT },
+	[KVM_HC_SEND_IPI] = { hc_send_ipi, KVM_FEATURE_PV_SEND_IPI },
 };
 
 void keel_hypercall(struct keel_vcpu *vcpu)
@@ -52,12 +57,12 @@ void keel_hypercall(struct keel_vcpu *vcpu)
 	if (keel_cpl(vcpu)) {
 		result = -KVM_EPERM;
 	} else if (nr < ARRAY_SIZE(hypercalls)) {
-		hypercall_fn fn = hypercalls[array_index_nospec(nr, ARRAY_SIZE(hypercalls))];
+		const struct hypercall *row = &hypercalls[array_index_nospec(nr, ARRAY_SIZE(hypercalls))];
 		const u64 arg[4] = { gpr[KEEL_RBX] & mask, gpr[KEEL_RCX] & mask, gpr[KEEL_RDX] & mask,
 				     gpr[KEEL_RSI] & mask };
 
-		if (fn)
-			result = fn(vcpu, arg);
+		if (row->fn && (row->feature == NO_FEATURE || keel_pv_feature(vcpu, row->feature)))
+			result = row->fn(vcpu, arg);
 	}
 	gpr[KEEL_RAX] = (u64)result & mask;
 	keel_regs_dirty(vcpu, KEEL_RG_GPR);

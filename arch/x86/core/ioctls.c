@@ -53,6 +53,16 @@ static long set_boot_cpu_id(struct keel_call *call)
 	return 0;
 }
 
+static long vcpu_enable_cap(struct keel_call *call)
+{
+	const struct kvm_enable_cap *in = call->arg;
+
+	if (in->flags || in->cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
+		return -EINVAL;
+	call->vcpu->arch.pv.enforce = in->args[0];
+	return 0;
+}
+
 static const struct keel_ioctl system_rows[] = {
 	KEEL_IOCTL(KVM_GET_SUPPORTED_CPUID, KEEL_LOCK_NONE, KEEL_ARG_USER, keel_cpuid_get_supported, "cpuid"),
 	KEEL_IOCTL(KVM_GET_EMULATED_CPUID, KEEL_LOCK_NONE, KEEL_ARG_USER, keel_cpuid_get_emulated, "cpuid"),
@@ -118,6 +128,7 @@ static const struct keel_ioctl vcpu_rows[] = {
 	KEEL_IOCTL(KVM_HAS_DEVICE_ATTR, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_vcpu_attr_has, "msr_list"),
 	KEEL_IOCTL(KVM_GET_DEVICE_ATTR, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_vcpu_attr_get, "msr_list"),
 	KEEL_IOCTL(KVM_SET_DEVICE_ATTR, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_vcpu_attr_set, "msr_list"),
+	KEEL_IOCTL(KVM_ENABLE_CAP, KEEL_LOCK_LOADED, KEEL_ARG_IN, vcpu_enable_cap, "pv"),
 	KEEL_IOCTL(KVM_KVMCLOCK_CTRL, KEEL_LOCK_LOADED, KEEL_ARG_ANY, keel_pv_clock_ctrl, "pvclock"),
 };
 
@@ -220,6 +231,7 @@ const struct keel_cap keel_arch_caps[] = {
 	{ .nr = KVM_CAP_CLOCKSOURCE, .value = 1 },
 	{ .nr = KVM_CAP_ADJUST_CLOCK, .value = CLOCK_FLAGS },
 	{ .nr = KVM_CAP_KVMCLOCK_CTRL, .value = 1 },
+	{ .nr = KVM_CAP_ENFORCE_PV_FEATURE_CPUID, .value = 1 },
 	{ .nr = KVM_CAP_STEAL_TIME, .value = KEEL_HOST_RUN_DELAY },
 	{ .nr = KVM_CAP_VCPU_EVENTS, .value = 1 },
 	{ .nr = KVM_CAP_DEBUGREGS, .value = 1 },

@@ -465,6 +465,13 @@ static bool wakes(struct keel_vcpu *vcpu)
 	return lapic_pending(&apic->l) >= 0 || (apic->takes_pic && keel_chips_pic_output(vcpu->vm));
 }
 
+bool keel_apic_kicked(struct keel_vcpu *vcpu)
+{
+	struct keel_apic *apic = vcpu->arch.apic;
+
+	return apic && (apic->kicked || test_bit(KEEL_APIC_KICK, &apic->signals));
+}
+
 int keel_apic_wait(struct keel_vcpu *vcpu)
 {
 	for (;;) {

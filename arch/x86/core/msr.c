@@ -99,6 +99,8 @@ enum msr_verdict keel_msr_get(struct keel_vcpu *vcpu, u32 index, u64 *value, enu
 			return keel_apic_msr_get(vcpu, index, value) ? MSR_OK : MSR_GP;
 		return MSR_UNKNOWN;
 	}
+	if (unlikely(vcpu->arch.pv.enforce) && !keel_pv_msr_allowed(vcpu, index))
+		return MSR_GP;
 	msr_ctx_fill(vcpu, spec, &ctx);
 	verdict = msr_check_read(spec, &ctx, index, by);
 	if (verdict != MSR_OK)
@@ -163,6 +165,8 @@ enum msr_verdict keel_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value, enum
 			return keel_apic_msr_set(vcpu, index, value) ? MSR_OK : MSR_GP;
 		return MSR_UNKNOWN;
 	}
+	if (unlikely(vcpu->arch.pv.enforce) && !keel_pv_msr_allowed(vcpu, index))
+		return MSR_GP;
 	msr_ctx_fill(vcpu, spec, &ctx);
 	verdict = msr_check_write(spec, &ctx, index, &value, by);
 	if (verdict == MSR_DROP)

@@ -19,6 +19,47 @@ static void due(struct keel_vcpu *vcpu, enum keel_pv_due what)
 	keel_vcpu_request_own(vcpu, KEEL_REQ_PARAVIRT);
 }
 
+/* KVM's leaves stand behind those of other interfaces that the guest is shown. */
+#define LEAF_LAST (KVM_CPUID_SIGNATURE + 0xff00)
+#define LEAF_STEP 0x100
+
+static u32 shown(const struct cpuid_table *table)
+{
+	const struct cpuid_leaf *leaf;
+	u32 base;
+
+	for (base = KVM_CPUID_SIGNATURE; base <= LEAF_LAST; base += LEAF_STEP) {
+		leaf = cpuid_lookup(table, base, 0);
+		if (!leaf || memcmp(&leaf->ebx, KVM_SIGNATURE, 12))
+			continue;
+		leaf = cpuid_lookup(table, base + 1, 0);
+		return leaf ? leaf->eax : 0;
+	}
+	return 0;
+}
+
+bool keel_pv_feature(struct keel_vcpu *vcpu, unsigned int feature)
+{
+	return likely(!vcpu->arch.pv.enforce) || shown(&vcpu->arch.cpuid.table) & BIT(feature);
+}
+
+bool keel_pv_msr_allowed(struct keel_vcpu *vcpu, u32 index)
+{
+	switch (index) {
+	case MSR_KVM_WALL_CLOCK:
+	case MSR_KVM_SYSTEM_TIME:
+		return keel_pv_feature(vcpu, KVM_FEATURE_CLOCKSOURCE);
+	case MSR_KVM_WALL_CLOCK_NEW:
+	case MSR_KVM_SYSTEM_TIME_NEW:
+		return keel_pv_feature(vcpu, KVM_FEATURE_CLOCKSOURCE2);
+	case MSR_KVM_STEAL_TIME:
+		return keel_pv_feature(vcpu, KVM_FEATURE_STEAL_TIME);
+	case MSR_KVM_POLL_CONTROL:
+		return keel_pv_feature(vcpu, KVM_FEATURE_POLL_CONTROL);
+	}
+	return true;
+}
+
 u64 keel_pv_msr_get(struct keel_vcpu *vcpu, u32 index)
 {
 	switch (index) {

@@ -199,6 +199,9 @@ long keel_mp_state_get(struct keel_call *call)
 	struct kvm_mp_state *out = call->arg;
 
 	out->mp_state = call->vcpu->arch.mp_state;
+	/* A kick is state that nothing else in the API carries. */
+	if (out->mp_state == KVM_MP_STATE_HALTED && keel_apic_kicked(call->vcpu))
+		out->mp_state = KVM_MP_STATE_RUNNABLE;
 	return 0;
 }
 

@@ -187,6 +187,7 @@ struct keel_pv {
 	unsigned long due;		/* A: bits enum keel_pv_due: what KEEL_REQ_PARAVIRT is to write */
 	bool active;			/* V: there is something to do when the vCPU is loaded */
 	bool stopped;			/* V: KVM_KVMCLOCK_CTRL, not yet told */
+	bool enforce;			/* V: KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
 	int cpu;			/* P: where the clock's page was last due */
 	unsigned int generation;	/* P: of the host's time keeping then */
 	u64 time;			/* V: MSR_KVM_SYSTEM_TIME */

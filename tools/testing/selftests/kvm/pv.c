@@ -382,6 +382,45 @@ TEST(not_without_apics)
 	EXPECT_EQ(0, call(_metadata, v, HC_KICK, 0, 0, 0, 0));
 }
 
+/* What CPUID does not show is not there, if user space wants that. */
+TEST(enforced)
+{
+	static const uint32_t msrs[] = { 0x11, 0x12, 0x4b564d00, 0x4b564d01, STEAL_MSR, POLL_MSR };
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID, .args = { 1 } };
+	struct vm *vm = chips_vm();
+	struct vcpu *v = vm_vcpu(vm, 0);
+	struct kvm_cpuid2 *c = supported_cpuid(vm->sys);
+	struct kvm_cpuid_entry2 *e = (void *)cpuid_find(c, 0x40000001, 0);
+	uint64_t value;
+	size_t i;
+
+	if (has_cap(vm->sys, KVM_CAP_ENFORCE_PV_FEATURE_CPUID) <= 0)
+		SKIP(return, "no KVM_CAP_ENFORCE_PV_FEATURE_CPUID");
+	load_calls(vm, VM_CODE);
+	vcpu_long(v, VM_CODE);
+	e->eax = 1u << 3;
+	ASSERT_EQ(0, xioctlp(v->fd, KVM_SET_CPUID2, c));
+	for (i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++)
+		EXPECT_EQ(1, vcpu_get_msr(v, msrs[i], &value));
+	ASSERT_EQ(0, xioctlp(v->fd, KVM_ENABLE_CAP, &cap));
+	for (i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++) {
+		int want = msrs[i] == 0x4b564d00 || msrs[i] == 0x4b564d01;
+
+		EXPECT_EQ(want, vcpu_get_msr(v, msrs[i], &value))
+			TH_LOG("MSR %#x", msrs[i]);
+		EXPECT_EQ(want, vcpu_set_msr(v, msrs[i], 0))
+			TH_LOG("MSR %#x", msrs[i]);
+	}
+	EXPECT_EQ(-1000, call(_metadata, v, HC_KICK, 0, 0, 0, 0));
+	EXPECT_EQ(-1000, call(_metadata, v, HC_SEND_IPI, 0, 0, 0, 0x4051));
+	EXPECT_EQ(0, call(_metadata, v, HC_POLL, 0, 0, 0, 0));
+	cap.args[0] = 0;
+	ASSERT_EQ(0, xioctlp(v->fd, KVM_ENABLE_CAP, &cap));
+	EXPECT_EQ(0, call(_metadata, v, HC_KICK, 0, 0, 0, 0));
+	cap.flags = 1;
+	EXPECT_EQ(-EINVAL, xioctlp(v->fd, KVM_ENABLE_CAP, &cap));
+}
+
 /* The structure's memory goes away and comes back while the vCPU runs, sleeps and is preempted. */
 TEST(slot_changes)
 {

@@ -559,7 +559,10 @@ TEST(msrs_refused_values)
 	}
 }
 
-/* Clears what the module derives from the vCPU's state: OSXSAVE, OSPKE, the XSAVE sizes, MWAIT. */
+/*
+ * Clears what the module derives from the vCPU's state: OSXSAVE, OSPKE, the XSAVE sizes, MWAIT, and what a guest
+ * with its local APIC in user space cannot have of KVM's own features.
+ */
 static void without_dynamic_bits(struct kvm_cpuid2 *c)
 {
 	uint32_t i;
@@ -573,6 +576,8 @@ static void without_dynamic_bits(struct kvm_cpuid2 *c)
 			e->ecx &= ~(1u << 4);
 		if (e->function == 0xd && e->index < 2)
 			e->ebx = 0;
+		if (e->function == 0x40000001)
+			e->eax &= ~(1u << 7 | 1u << 11);
 	}
 }
 
