@@ -42,8 +42,12 @@
 #define PTE_PKEY_SHIFT 59
 #define PTE_ADDR GWALK_ENTRY_ADDR
 
-/* PDPTE of PAE paging: bits 2:1 and 8:5 are reserved. */
+/*
+ * PDPTE of PAE paging: bits 2:1 and 8:5 are reserved. Where the CPU reads the entries in memory on each
+ * walk, bit 5 is let pass: QEMU's emulation of AMD-V sets it there, as the accessed bit of any entry.
+ */
 #define PDPTE_RSVD (BITS64(8, 5) | BITS64(2, 1))
+#define PDPTE_RSVD_WALK (PDPTE_RSVD & ~PTE_A)
 /* 4 MiB page: address bits 31:22 in place, 39:32 in bits 20:13. */
 #define PSE_ADDR_LOW BITS64(31, 22)
 #define PSE_ADDR_HIGH BITS64(20, 13)
@@ -140,7 +144,7 @@ static u64 reserved_bits(const struct gwalk_ctx *ctx, u64 entry, unsigned int le
 	if (ctx->mode == GWALK_PAE) {
 		rsvd |= BITS64(62, 52);
 		if (level == 3)
-			return rsvd | PTE_NX | PDPTE_RSVD;
+			return rsvd | PTE_NX | (ctx->pdpte_walk ? PDPTE_RSVD_WALK : PDPTE_RSVD);
 	}
 	if (level > 3 || (level == 3 && !ctx->gbpages))
 		rsvd |= PTE_PS;

@@ -71,7 +71,7 @@ static bool ref_reserved(const struct gwalk_ctx *c, u64 e, unsigned int level)
 	if (c->mode == GWALK_PAE && (e >> 52 & 0x7ff))
 		return true;
 	if (c->mode == GWALK_PAE && level == 3)
-		return e & 0x1e6;
+		return e & (c->pdpte_walk ? 0x1c6 : 0x1e6);
 	if (level == 1 || !large)
 		return false;
 	if (level >= 4 || (level == 3 && !c->gbpages))

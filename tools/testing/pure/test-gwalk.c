@@ -151,6 +151,41 @@ static void test_known(void)
 	test_context("%s", "");
 }
 
+/* Each bit of a PDPTE, alone: loaded into a register, and read in memory as AMD-V does. */
+static void test_pdpte(void)
+{
+	const u64 reserved = 0xffffff00000001e6;	/* MAXPHYADDR is 40 */
+	unsigned int bit, walk;
+
+	for (bit = 1; bit < 64; bit++) {
+		for (walk = 0; walk < 2; walk++) {
+			struct gwalk_ctx ctx = { .pdpte_walk = walk };
+			u64 entry = 0x2001 | BIT64(bit);
+			bool accessed = bit == 5 && walk;
+			struct gwalk w;
+
+			/* Another table. */
+			if (bit >= 12 && bit < 40)
+				continue;
+			test_context("PDPTE bit %u, %s", bit, walk ? "in memory" : "loaded");
+			memset(&mem, 0, sizeof(mem));
+			gwalk_ctx_set(&ctx, CR0_PG_WP, 0x1000, CR4_PAE, 0x800, 0, 0, 40);
+			CHECK_EQ(ctx.mode, GWALK_PAE);
+			ctx.pdpte[1] = entry;
+			mem_write(&mem, 0x1008, 8, entry);
+			mem_write(&mem, 0x2000, 8, 0x6000e7);
+			if (reserved & BIT64(bit) && !accessed) {
+				CHECK_EQ(run(&w, &ctx, 0x40012345, 0), GWALK_FAULT);
+				CHECK_EQ(w.error, 9);
+			} else {
+				CHECK_EQ(run(&w, &ctx, 0x40012345, 0), GWALK_DONE);
+				CHECK_EQ(gpa_raw(w.out.gpa), 0x612345);
+			}
+		}
+	}
+	test_context("%s", "");
+}
+
 /* Every bit of the registers that a walk depends on, alone. */
 static void test_ctx(void)
 {
@@ -255,6 +290,7 @@ static void test_random(void)
 int main(void)
 {
 	test_known();
+	test_pdpte();
 	test_ctx();
 	test_swap_answers();
 	test_random();
