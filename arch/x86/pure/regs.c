@@ -267,8 +267,6 @@ enum regs_reason regs_check_special(const struct regs_special *sregs,
 		reason = REGS_EFER_RESERVED;
 	if (reason == REGS_OK)
 		reason = check_long_mode(sregs);
-	if (reason == REGS_OK && sregs->cr4 & REGS_CR4_PCIDE && !(sregs->efer & REGS_EFER_LMA))
-		reason = REGS_PCIDE_OUTSIDE_LONG;
 	if (reason == REGS_OK)
 		reason = regs_check_cr8(sregs->cr8);
 	if (reason == REGS_OK)

@@ -109,6 +109,8 @@ static void commit_efer(struct vmx_vcpu *vmx, u64 efer)
 
 static void commit_control(struct vmx_vcpu *vmx, const struct keel_regs *regs)
 {
+	/* User space can set PCIDE outside of long mode. It means nothing there, and the entry would fail. */
+	u64 cr4 = regs->efer & REGS_EFER_LMA ? regs->cr4 : regs->cr4 & ~(u64)REGS_CR4_PCIDE;
 	unsigned int i;
 
 	vmx->cr0_shadow = regs->cr0;
@@ -117,7 +119,7 @@ static void commit_control(struct vmx_vcpu *vmx, const struct keel_regs *regs)
 	vmx_write(VMCS_GUEST_CR0, regs->cr0 | vmx_hw.cr0_fixed);
 	vmx_write(VMCS_CR0_SHADOW, regs->cr0);
 	vmx_write(VMCS_GUEST_CR3, regs->cr3);
-	vmx_write(VMCS_GUEST_CR4, regs->cr4 | vmx_hw.cr4_fixed);
+	vmx_write(VMCS_GUEST_CR4, cr4 | vmx_hw.cr4_fixed);
 	vmx_write(VMCS_CR4_SHADOW, regs->cr4);
 	if (vmx->efer != regs->efer)
 		commit_efer(vmx, regs->efer);

@@ -169,6 +169,33 @@ TEST(sregs_refused)
 	RUN_TO(v, KVM_EXIT_HLT);
 }
 
+/*
+ * All bits that CPUID allows can be set together, also in real mode, where no guest could set this one. The
+ * distribution's module for VT-x lets the entry fail then.
+ */
+TEST(sregs_pcide_in_real_mode)
+{
+	struct vcpu *v = vm_simple();
+	struct kvm_cpuid2 *cpuid = supported_cpuid(v->vm->sys);
+	const struct kvm_cpuid_entry2 *leaf = cpuid_find(cpuid, 1, 0);
+	struct kvm_sregs s;
+	bool pcid = leaf && leaf->ecx & 1u << 17;
+
+	free(cpuid);
+	vm_load_guest(v->vm, 0x2000, hlt);
+	vcpu_real(v, 0x2000);
+	vcpu_sregs(v, &s);
+	s.cr4 |= 1 << 17;
+	if (!pcid) {
+		EXPECT_EQ(-EINVAL, vcpu_set_sregs(v, &s));
+		return;
+	}
+	ASSERT_EQ(0, vcpu_set_sregs(v, &s));
+	RUN_TO(v, KVM_EXIT_HLT);
+	vcpu_sregs(v, &s);
+	EXPECT_NE(0, s.cr4 & 1 << 17);
+}
+
 /* 6.1 takes these and lets the processor refuse them; refusing them at once is as good. */
 TEST(sregs_refused_or_failing_entry)
 {
