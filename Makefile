@@ -36,7 +36,7 @@ kbuild  := $(MAKE) -C $(KDIR) M=$(CURDIR) W=1 KCFLAGS=-Werror
 all: modules
 
 modules: need-headers
-	$(kbuild) modules
+	+$(kbuild) modules
 
 sparse: need-headers
 	@log=$$(mktemp) && trap 'rm -f $$log' EXIT && \
