@@ -330,6 +330,15 @@ u64 keel_pv_msr_get(struct keel_vcpu *vcpu, u32 index);
 void keel_pv_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value);	/* [also I] */
 /* The vCPU came to @cpu: find out what is due. [P, also from the scheduler] */
 void keel_pv_load(struct keel_vcpu *vcpu, int cpu);
+/*
+ * Is the vCPU between two instructions, or could something translated before still be used? Only then others may
+ * take it for a CPU that has flushed its TLB.
+ */
+static inline void keel_pv_boundary(struct keel_vcpu *vcpu, bool at)
+{
+	WRITE_ONCE(vcpu->arch.pv.boundary, at);
+}
+
 /* The thread goes. [the scheduler, I] */
 void keel_pv_sched_out(struct keel_vcpu *vcpu);
 /* Write what is due. [loaded, IRQs on, may sleep] */

@@ -154,12 +154,14 @@ void keel_pv_load(struct keel_vcpu *vcpu, int cpu)
 /*
  * Other vCPUs read that this one does not run, and may leave a note not to forget its TLB instead of interrupting
  * it. Once told, it stands until steal_write() has taken back both: a second store would wipe the note out.
+ * In the middle of an instruction that the kernel carries out nothing is told: it may use what was translated
+ * before, as a CPU that has not answered the interrupt.
  */
 void keel_pv_sched_out(struct keel_vcpu *vcpu)
 {
 	struct keel_pv *pv = &vcpu->arch.pv;
 
-	if (!(pv->steal & KVM_MSR_ENABLED) || pv->preempted)
+	if (!(pv->steal & KVM_MSR_ENABLED) || pv->preempted || !READ_ONCE(pv->boundary))
 		return;
 	pv->preempted = keel_gpa_poke(vcpu->vm, preempted_gpa(pv), KVM_VCPU_PREEMPTED);
 }

@@ -127,6 +127,8 @@ static enum keel_exit_kind guest_visit(struct keel_vcpu *vcpu, enum keel_exit_ki
 	kind = guest_run(vcpu);
 	keel_fpu_leave(vcpu);
 	keel_vcpu_disarm(vcpu);
+	/* Of any other exit the CPU has told addresses that it translated: what follows is part of the instruction. */
+	keel_pv_boundary(vcpu, kind == KEEL_EXIT_HOST_IRQ);
 	local_irq_enable();
 	preempt_enable();
 	*next = KEEL_RESUME;
@@ -140,6 +142,7 @@ static int run_loop(struct keel_vcpu *vcpu)
 	int next;
 
 	for (;;) {
+		keel_pv_boundary(vcpu, true);
 		keel_requests_serve(vcpu);
 		if (unlikely(vcpu->arch.mp_state != KVM_MP_STATE_RUNNABLE)) {
 			next = keel_apic_wait(vcpu);
@@ -211,6 +214,7 @@ static int run_guest(struct keel_vcpu *vcpu)
 		next = keel_uexit_complete(vcpu);
 	if (next == KEEL_RESUME)
 		next = leave ? -EINTR : run_loop(vcpu);
+	keel_pv_boundary(vcpu, false);
 	/* immediate_exit leaves the last exit's reason for user space to see. */
 	if (next == -EINTR && !leave)
 		keel_uexit_reason(vcpu, KVM_EXIT_INTR);

@@ -193,6 +193,7 @@ struct keel_pv {
 	u64 time;			/* V: MSR_KVM_SYSTEM_TIME */
 	u64 steal;			/* V: MSR_KVM_STEAL_TIME */
 	bool preempted;			/* P: the guest was told that the vCPU does not run */
+	bool boundary;			/* P: keel_pv_boundary() */
 	struct task_struct *task;	/* P: whose run_delay it is; for comparison only */
 	u64 run_delay;			/* P: how long the thread had waited for a CPU, as accounted for */
 	u64 stolen;			/* P: ns the guest was not told of yet */
