@@ -88,7 +88,7 @@ static enum keel_exit_kind guest_run(struct keel_vcpu *vcpu)
 		if (!exit_fast(vcpu, kind))
 			break;
 		kind = KEEL_EXIT_NONE;
-	} while (!(READ_ONCE(vcpu->requests) | arch->controls_stale | arch->irq_check) && !(arch->regs.dirty & ~KEEL_RG_GPR) &&
+	} while (!(READ_ONCE(vcpu->requests) | arch->stale) && !(arch->regs.dirty & ~KEEL_RG_GPR) &&
 		 !xfer_to_guest_mode_work_pending());
 	if (unlikely(arch->debug_active))
 		keel_debug_leave(vcpu);

@@ -202,12 +202,17 @@ struct keel_pv {
 /* Legend: V vcpu->mutex; O the sub-struct's owner. */
 struct keel_vcpu_arch {
 	struct keel_apic *apic;		/* I: NULL when the local APIC is in user space */
-	bool irq_check;			/* V: look for an interrupt of apic before the next entry */
 	u16 eoi_exit;			/* V: vector + 1 whose end is to be told to user space, or 0 */
 	struct keel_regs regs;		/* O: core/regs.c */
 	void *hw;			/* I: the vendor's struct svm_vcpu or vmx_vcpu */
 	u8 insn_len;			/* V: of the exiting instruction, 0 unknown; by after_exit() */
-	bool controls_stale;		/* V: controls_sync() is due before entry */
+	union {
+		struct {
+			bool controls_stale;	/* V: controls_sync() is due before entry */
+			bool irq_check;		/* V: look for an interrupt of apic before the next entry */
+		};
+		u16 stale;		/* any of the two */
+	};
 	u8 mp_state;			/* V */
 	u64 apic_base;			/* V: IA32_APIC_BASE */
 	struct event_state events;	/* O: core/inject.c */
