@@ -23,7 +23,7 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
-/* Legend: I immutable; L irq.lock; R RCU, written under irq.lock; W the eventfd's wait-queue lock. */
+/* Legend: A atomic; I immutable; L irq.lock; R RCU, written under irq.lock; W the eventfd's wait-queue lock. */
 struct keel_irqfd {
 	struct keel_vm *vm;			/* I */
 	u32 gsi;				/* I */
@@ -33,6 +33,7 @@ struct keel_irqfd {
 	poll_table poll;
 	struct hlist_node link;			/* L: in irqfds until it is ending */
 	struct hlist_node ack;			/* R: in resamplers */
+	unsigned long ending;			/* A: bit 0, end is queued; only once, as it frees the irqfd */
 	struct work_struct end;
 	struct rcu_head rcu;
 };
@@ -49,6 +50,13 @@ static void irqfd_raise(struct keel_irqfd *irqfd)
 	}
 }
 
+/* A last close may come while a request's end is under way already. Context: any. */
+static void irqfd_end_start(struct keel_irqfd *irqfd)
+{
+	if (!test_and_set_bit(0, &irqfd->ending))
+		queue_work(irqfd_end_wq, &irqfd->end);
+}
+
 /* The eventfd was written, or its last reference is going. IRQs off, its wait-queue lock held. */
 static int irqfd_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
 {
@@ -61,7 +69,7 @@ static int irqfd_wake(wait_queue_entry_t *wait, unsigned int mode, int sync, voi
 		irqfd_raise(irqfd);
 	}
 	if (flags & EPOLLHUP)
-		queue_work(irqfd_end_wq, &irqfd->end);
+		irqfd_end_start(irqfd);
 	return 0;
 }
 
@@ -200,7 +208,7 @@ static int deassign(struct keel_vm *vm, const struct kvm_irqfd *args)
 	hlist_for_each_entry_safe(irqfd, next, &vm->irq.irqfds, link) {
 		if (irqfd->event == event && irqfd->gsi == args->gsi) {
 			irqfd_unlink(irqfd);
-			queue_work(irqfd_end_wq, &irqfd->end);
+			irqfd_end_start(irqfd);
 		}
 	}
 	mutex_unlock(&vm->irq.lock);
@@ -230,7 +238,7 @@ void keel_irqfds_free(struct keel_vm *vm)
 	mutex_lock(&vm->irq.lock);
 	hlist_for_each_entry_safe(irqfd, next, &vm->irq.irqfds, link) {
 		irqfd_unlink(irqfd);
-		queue_work(irqfd_end_wq, &irqfd->end);
+		irqfd_end_start(irqfd);
 	}
 	any = vm->irq.had_irqfds;
 	mutex_unlock(&vm->irq.lock);

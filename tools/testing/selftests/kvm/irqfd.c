@@ -276,4 +276,44 @@ TEST(ends_in_every_order)
 	}
 }
 
+struct closer {
+	pthread_barrier_t barrier;
+	int fd;
+};
+
+static void *closer_main(void *arg)
+{
+	struct closer *c = arg;
+
+	pthread_barrier_wait(&c->barrier);
+	close(c->fd);
+	return NULL;
+}
+
+/* The last close of the eventfd while it is being deassigned: one of the two ends it, and only once. */
+TEST(last_close_during_deassign)
+{
+	struct vm *vm = vm_with_chips();
+	struct closer c;
+	unsigned int i;
+
+	vm_vcpu(vm, 0);
+	pthread_barrier_init(&c.barrier, NULL, 2);
+	for (i = 0; i < 1000; i++) {
+		pthread_t thread;
+		int rc;
+
+		c.fd = eventfd(0, EFD_NONBLOCK);
+		ASSERT_LE(0, c.fd);
+		ASSERT_EQ(0, irqfd(vm, c.fd, GSI_MSI, 0, -1));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, closer_main, &c));
+		pthread_barrier_wait(&c.barrier);
+		rc = irqfd(vm, c.fd, GSI_MSI, KVM_IRQFD_FLAG_DEASSIGN, -1);
+		EXPECT_TRUE(rc == 0 || rc == -EBADF);
+		pthread_join(thread, NULL);
+	}
+	pthread_barrier_destroy(&c.barrier);
+	vm_free(vm);
+}
+
 TEST_HARNESS_MAIN
