@@ -19,10 +19,7 @@
 #include <pure/vmxqual.h>
 #include <vmx/vmx.h>
 
-/*
- * --- L1 terminal fault
- * ----------------------------------------------------------------------------
- */
+/* --- L1 terminal fault ------------------------------------------------------------------------- */
 
 #define L1D_ORDER	4	/* 64 KiB: no L1 data cache affected is larger than half of it */
 #define L1D_BYTES	(PAGE_SIZE << L1D_ORDER)
@@ -48,9 +45,7 @@ int __init vmx_l1d_setup(void)
 		l1d_pages = (void *)__get_free_pages(GFP_KERNEL, L1D_ORDER);
 		if (!l1d_pages)
 			return -ENOMEM;
-		/*
-		 * Different content in each, or the pages may be merged into one by a host below.
-		 */
+		/* Different content in each, or the pages may be merged into one by a host below. */
 		for (i = 0; i < 1 << L1D_ORDER; i++)
 			memset(l1d_pages + i * PAGE_SIZE, i + 1, PAGE_SIZE);
 	}
@@ -108,10 +103,7 @@ static __always_inline void l1d_before_entry(struct vmx_vcpu *vmx)
 	l1d_flush_now();
 }
 
-/*
- * --- the entry
- * ------------------------------------------------------------------------------------
- */
+/* --- the entry --------------------------------------------------------------------------------- */
 
 static noinline void enter_prepare(struct keel_vcpu *vcpu)
 {
@@ -166,10 +158,7 @@ static __always_inline void debug_in(struct keel_vcpu *vcpu)
 		set_debugreg(to_vmx(vcpu)->dr6, 6);
 }
 
-/*
- * An exit leaves DR7 disarmed. While the guest's breakpoints are in the CPU, core/debug.c sees to
- * it.
- */
+/* An exit leaves DR7 disarmed. While the guest's breakpoints are in the CPU, core/debug.c sees to it. */
 static __always_inline void debug_out(struct keel_vcpu *vcpu)
 {
 	if (unlikely(vcpu->arch.debug_active)) {

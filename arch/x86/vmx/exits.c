@@ -89,9 +89,7 @@ static void decode_task(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	exit->task.error_code = task.error_code;
 }
 
-/*
- * --- the table -----------------------------------------------------------------------------------
- */
+/* --- the table --------------------------------------------------------------------------------- */
 
 #define ROW(reason, kind, flags, text)		[reason] = { NULL, kind, flags, text }
 #define FN_ROW(reason, kind, flags, fn, text)	[reason] = { fn, kind, flags, text }
@@ -200,15 +198,9 @@ const char *vmx_reason_name(u32 reason)
 	return row_of(reason)->name;
 }
 
-/*
- * --- the hot path
- * ----------------------------------------------------------------------------------
- */
+/* --- the hot path ------------------------------------------------------------------------------ */
 
-/*
- * An exception or NMI ended the run. The host's own are taken here, on this CPU, before anything
- * else.
- */
+/* An exception or NMI ended the run. The host's own are taken here, on this CPU, before anything else. */
 static u8 after_exit_event(u32 word)
 {
 	if (vmxqual_event_type(word) == VMXQUAL_NMI) {
@@ -347,9 +339,7 @@ void vmx_decode(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	exit->kind = vmx->kind;
 	exit->insn_len = vcpu->arch.insn_len;
 	exit->nr_bytes = 0;
-	/*
-	 * With IRQs off it is the fast path that asks, which touches nothing worth a guest's while.
-	 */
+	/* With IRQs off it is the fast path that asks, which touches nothing worth a guest's while. */
 	vmx->l1d_dirty |= !irqs_disabled();
 	if (row->fn && row->kind == vmx->kind)
 		row->fn(vcpu, exit);

@@ -48,10 +48,7 @@ static int vmx_probe(void)
 	return 0;
 }
 
-/*
- * --- controls
- * -------------------------------------------------------------------------------------------
- */
+/* --- controls ---------------------------------------------------------------------------------- */
 
 #define PIN_REQUIRED	(VMX_PIN_INTR | VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS)
 #define PROC_REQUIRED	(VMX_PROC_INTR_WINDOW | VMX_PROC_NMI_WINDOW | VMX_PROC_TSC_OFFSET | VMX_PROC_HLT |	\
@@ -186,10 +183,7 @@ static void __init read_features(void)
 		keel_host_caps.cpuid_caps |= CPUID_CAP_FLUSH_L1D;
 }
 
-/*
- * --- life cycle
- * ------------------------------------------------------------------------------------------
- */
+/* --- life cycle -------------------------------------------------------------------------------- */
 
 static void vmx_hw_teardown(void)
 {

@@ -17,10 +17,7 @@
 #include <linux/preempt.h>
 #include <vmx/vmx.h>
 
-/*
- * --- values
- * ---------------------------------------------------------------------------------------
- */
+/* --- values ------------------------------------------------------------------------------------ */
 
 /* MSRs whose place is a field of the VMCS. */
 static unsigned long field_of(u32 index)
@@ -173,9 +170,7 @@ int vmx_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value)
 	return 0;
 }
 
-/*
- * --- the bitmap: reads of low and high MSRs, then writes of them; set = exit --------------------
- */
+/* --- the bitmap: reads of low and high MSRs, then writes of them; set = exit ------------------- */
 
 enum { BITMAP_READ = 1, BITMAP_WRITE = 2 };
 
@@ -190,9 +185,7 @@ static void bitmap_open(u8 *map, u32 index, u8 rights)
 		byte[0x800] &= ~bit;
 }
 
-/*
- * Passed through whatever the guest: entries and exits switch them, KERNEL_GS_BASE with the vCPU.
- */
+/* Passed through whatever the guest: entries and exits switch them, KERNEL_GS_BASE with the vCPU. */
 static const u32 open_msrs[] = {
 	X86_MSR_FS_BASE, X86_MSR_GS_BASE, X86_MSR_KERNEL_GS_BASE,
 	X86_MSR_SYSENTER_CS, X86_MSR_SYSENTER_ESP, X86_MSR_SYSENTER_EIP,
@@ -208,10 +201,7 @@ void vmx_msr_bitmap_sync(struct keel_vcpu *vcpu)
 	for (i = 0; i < ARRAY_SIZE(open_msrs); i++)
 		bitmap_open(vmx->msr_bitmap, open_msrs[i], BITMAP_READ | BITMAP_WRITE);
 
-	/*
-	 * Reading the value back costs each exit an RDMSR, so not before the guest has made use of
-	 * it.
-	 */
+	/* Reading the value back costs each exit an RDMSR, so not before the guest has made use of it. */
 	vmx->run.spec_open = vmx_hw.has_spec_ctrl && vmx->spec_used &&
 			     cpuid_has(cpuid, CPUID_F_SPEC_CTRL_MSR);
 	if (vmx->run.spec_open)
@@ -222,10 +212,7 @@ void vmx_msr_bitmap_sync(struct keel_vcpu *vcpu)
 		bitmap_open(vmx->msr_bitmap, X86_MSR_FLUSH_CMD, BITMAP_WRITE);
 }
 
-/*
- * --- MSRs that wait for the return to user space
- * ---------------------------------------------------
- */
+/* --- MSRs that wait for the return to user space ----------------------------------------------- */
 
 static const u32 late_index[VMX_LATE_NR] = {
 	[VMX_LATE_STAR] = VMX_MSR_STAR,

@@ -22,9 +22,7 @@ static void load_segment(struct keel_regs *regs, enum regs_segment_id id)
 	to->base = vmx_read_hot(VMCS_GUEST_ES_BASE + 2 * id);
 }
 
-/*
- * What an entry insists on and a VMM need not know: loaded segments are accessed, the task is busy.
- */
+/* What an entry insists on and a VMM need not know: loaded segments are accessed, the task is busy. */
 static u32 rights_of(const struct regs_segment *seg, enum regs_segment_id id)
 {
 	struct regs_segment fixed = *seg;

@@ -85,9 +85,7 @@ SYM_FUNC_START(vmx_world_switch)
 	/* To have come here it failed. */
 	jbe	.Lrefused
 
-/*
- * Here the CPU comes out of the guest, with the stack as it was and the guest's general registers.
- */
+/* Here the CPU comes out of the guest, with the stack as it was and the guest's general registers. */
 SYM_INNER_LABEL(vmx_exit_here, SYM_L_GLOBAL)
 	ANNOTATE_NOENDBR
 	push	%rax

@@ -25,10 +25,7 @@
 #include <linux/smp.h>
 #include <vmx/vmx.h>
 
-/*
- * Small loops of PAUSE are none of the host's business; long ones are a lock holder waiting for its
- * CPU.
- */
+/* Small loops of PAUSE are none of the host's business; long ones are a lock holder waiting for its CPU. */
 #define PAUSE_GAP	128
 #define PAUSE_WINDOW	4096
 
@@ -48,10 +45,7 @@ void vmx_write_failed(unsigned long field, u64 value)
 		WARN_ONCE(1, "VMWRITE of %#llx to field %#lx failed\n", value, field);
 }
 
-/*
- * --- controls
- * --------------------------------------------------------------------------------------
- */
+/* --- controls ---------------------------------------------------------------------------------- */
 
 static u32 proc_controls(const struct keel_vcpu *vcpu, const struct vmx_vcpu *vmx)
 {
@@ -117,10 +111,7 @@ void vmx_controls_sync(struct keel_vcpu *vcpu)
 
 /* --- life cycle -------------------------------------------------------------------------------- */
 
-/*
- * The whole of the new VMCS that is not a register group. What vmx_control() remembers starts equal
- * to it.
- */
+/* The whole of the new VMCS that is not a register group. What vmx_control() remembers starts equal to it. */
 static void vmcs_init(struct vmx_vcpu *vmx)
 {
 	struct vmx_controls *now = &vmx->controls;
@@ -187,10 +178,7 @@ int vmx_vcpu_new(struct keel_vcpu *vcpu)
 	return 0;
 }
 
-/*
- * --- where the VMCS is
- * -----------------------------------------------------------------------------
- */
+/* --- where the VMCS is ------------------------------------------------------------------------- */
 
 static void vmcs_clear_here(struct vmx_vcpu *vmx, struct vmx_cpu *cpu)
 {
@@ -199,10 +187,7 @@ static void vmcs_clear_here(struct vmx_vcpu *vmx, struct vmx_cpu *cpu)
 		cpu->current_vmcs = 0;
 	list_del(&vmx->loaded);
 	vmx->run.launched = 0;
-	/*
-	 * Pairs with the acquire in vmcs_evict(): whoever reads -1 sees the VMCS cleared and off
-	 * the list.
-	 */
+	/* Pairs with the acquire in vmcs_evict(): whoever reads -1 sees the VMCS cleared and off the list. */
 	smp_store_release(&vmx->loaded_cpu, -1);
 }
 
@@ -287,10 +272,7 @@ void vmx_vcpu_put(struct keel_vcpu *vcpu)
 	vmx_host_release(to_vmx(vcpu));
 }
 
-/*
- * --- state
- * ------------------------------------------------------------------------------------------
- */
+/* --- state ------------------------------------------------------------------------------------- */
 
 void vmx_vcpu_reset(struct keel_vcpu *vcpu)
 {

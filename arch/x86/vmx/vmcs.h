@@ -7,10 +7,7 @@
 #ifndef VMX_VMCS_H
 #define VMX_VMCS_H
 
-/*
- * --- fields: width in bits 14:13, so that one name serves all accessors
- * ----------------------------
- */
+/* --- fields: width in bits 14:13, so that one name serves all accessors ------------------------ */
 
 /* 16-bit: control, guest state, host state. */
 #define VMCS_VPID			0x0000
@@ -108,9 +105,7 @@
 #define VMCS_HOST_RSP			0x6c14
 #define VMCS_HOST_RIP			0x6c16
 
-/*
- * --- controls ----------------------------------------------------------------------------------
- */
+/* --- controls ---------------------------------------------------------------------------------- */
 
 #ifndef __ASSEMBLY__
 
@@ -187,9 +182,7 @@
 #define VMX_INVVPID_TAG		1
 #define VMX_INVVPID_ALL		2
 
-/*
- * --- exit reasons -------------------------------------------------------------------------------
- */
+/* --- exit reasons ------------------------------------------------------------------------------ */
 
 #define VMX_REASON_FAILED	BIT(31)		/* the entry failed, the guest has not run */
 
@@ -271,9 +264,7 @@ enum vmx_reason {
 	VMX_REASON_NR			= 78,
 };
 
-/*
- * --- capability and other MSRs -------------------------------------------------------------------
- */
+/* --- capability and other MSRs ----------------------------------------------------------------- */
 
 #define VMX_MSR_FEATURE_CONTROL	0x03a
 #define VMX_MSR_SPEC_CTRL	0x048

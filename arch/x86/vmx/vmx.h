@@ -133,10 +133,7 @@ static inline struct vmx_vcpu *to_vmx(struct keel_vcpu *vcpu)
 	return vcpu->arch.hw;
 }
 
-/*
- * --- instructions
- * ----------------------------------------------------------------------------------
- */
+/* --- instructions ------------------------------------------------------------------------------ */
 
 /*
  * The host may switch VT-x off at any time when it crashes or restarts; its instructions fault then
@@ -266,10 +263,7 @@ void vmx_window(struct keel_vcpu *vcpu, u32 windows);
 /* The window controls that are asked for. */
 u32 vmx_window_controls(const struct vmx_vcpu *vmx);
 
-/*
- * Before an entry: the VMCS's interruptibility is not what @blocking says, or a trap is due with
- * it. [I]
- */
+/* Before an entry: the VMCS's interruptibility is not what @blocking says, or a trap is due with it. [I] */
 void vmx_blocking_write(struct vmx_vcpu *vmx, u32 blocking, bool trap);
 
 /* After an exit that may have cut an event's delivery: hand it back. [I] */
