@@ -6,7 +6,7 @@
 #ifndef KEEL_EXIT_H
 #define KEEL_EXIT_H
 
-#include <pure/types.h>
+#include <pure/taskswitch.h>
 
 /* Why the guest stopped. One row each in keel_exits[] (arch/x86/core/exits.c). */
 enum keel_exit_kind {
@@ -77,12 +77,7 @@ struct keel_exit {
 			bool has_msw;	/* the CPU reports LMSW's source, from memory too: */
 			u16 msw;
 		} reg;
-		struct {
-			u16 selector;
-			u8 cause;	/* enum ts_reason of pure/taskswitch.h */
-			bool has_error;
-			u32 error_code;
-		} task;
+		struct ts_request task;
 	};
 };
 

@@ -121,7 +121,7 @@ int keel_arch_vcpu_init(struct keel_vcpu *vcpu)
 	keel_cpuid_reset(vcpu);
 	keel_msr_reset(vcpu);
 	arch->mp_state = KVM_MP_STATE_RUNNABLE;
-	arch->apic_base = 0xfee00000ULL | REGS_APIC_BASE_ENABLE | 
+	arch->apic_base = 0xfee00000ULL | REGS_APIC_BASE_ENABLE |
 			  (vcpu->id == vcpu->vm->arch.boot_id ? REGS_APIC_BASE_BSP : 0);
 	arch->controls_stale = true;
 	err = keel_apic_new(vcpu);

@@ -21,10 +21,59 @@
 #define STORM_DELAY_NS (10 * NSEC_PER_MSEC)
 #define PIT_GSI 0
 
-static_assert(sizeof(struct pic_user) == sizeof(struct kvm_pic_state));
-static_assert(sizeof(struct ioapic_user) == sizeof(struct kvm_ioapic_state));
-static_assert(sizeof(struct irqroute_user) == sizeof(struct kvm_irq_routing_entry));
-static_assert(sizeof(struct pit_user) == sizeof(struct kvm_pit_state2));
+/* The chips' own mirrors of the ABI's structures: equal sizes, and every field where the ABI has it. */
+#define SAME_SIZE(mine, theirs) static_assert(sizeof(struct mine) == sizeof(struct theirs))
+#define SAME_PLACE(mine, field, theirs, name) \
+	static_assert(offsetof(struct mine, field) == offsetof(struct theirs, name) && \
+		      sizeof_field(struct mine, field) == sizeof_field(struct theirs, name))
+SAME_SIZE(pic_user, kvm_pic_state);
+SAME_PLACE(pic_user, last_irr, kvm_pic_state, last_irr);
+SAME_PLACE(pic_user, irr, kvm_pic_state, irr);
+SAME_PLACE(pic_user, imr, kvm_pic_state, imr);
+SAME_PLACE(pic_user, isr, kvm_pic_state, isr);
+SAME_PLACE(pic_user, priority_add, kvm_pic_state, priority_add);
+SAME_PLACE(pic_user, irq_base, kvm_pic_state, irq_base);
+SAME_PLACE(pic_user, read_reg_select, kvm_pic_state, read_reg_select);
+SAME_PLACE(pic_user, poll, kvm_pic_state, poll);
+SAME_PLACE(pic_user, special_mask, kvm_pic_state, special_mask);
+SAME_PLACE(pic_user, init_state, kvm_pic_state, init_state);
+SAME_PLACE(pic_user, auto_eoi, kvm_pic_state, auto_eoi);
+SAME_PLACE(pic_user, rotate_on_auto_eoi, kvm_pic_state, rotate_on_auto_eoi);
+SAME_PLACE(pic_user, special_fully_nested_mode, kvm_pic_state, special_fully_nested_mode);
+SAME_PLACE(pic_user, init4, kvm_pic_state, init4);
+SAME_PLACE(pic_user, elcr, kvm_pic_state, elcr);
+SAME_PLACE(pic_user, elcr_mask, kvm_pic_state, elcr_mask);
+SAME_SIZE(ioapic_user, kvm_ioapic_state);
+SAME_PLACE(ioapic_user, base_address, kvm_ioapic_state, base_address);
+SAME_PLACE(ioapic_user, ioregsel, kvm_ioapic_state, ioregsel);
+SAME_PLACE(ioapic_user, id, kvm_ioapic_state, id);
+SAME_PLACE(ioapic_user, irr, kvm_ioapic_state, irr);
+SAME_PLACE(ioapic_user, redirtbl, kvm_ioapic_state, redirtbl);
+SAME_SIZE(irqroute_user, kvm_irq_routing_entry);
+SAME_PLACE(irqroute_user, gsi, kvm_irq_routing_entry, gsi);
+SAME_PLACE(irqroute_user, type, kvm_irq_routing_entry, type);
+SAME_PLACE(irqroute_user, flags, kvm_irq_routing_entry, flags);
+SAME_PLACE(irqroute_user, u.irqchip.irqchip, kvm_irq_routing_entry, u.irqchip.irqchip);
+SAME_PLACE(irqroute_user, u.irqchip.pin, kvm_irq_routing_entry, u.irqchip.pin);
+SAME_PLACE(irqroute_user, u.msi.address_lo, kvm_irq_routing_entry, u.msi.address_lo);
+SAME_PLACE(irqroute_user, u.msi.address_hi, kvm_irq_routing_entry, u.msi.address_hi);
+SAME_PLACE(irqroute_user, u.msi.data, kvm_irq_routing_entry, u.msi.data);
+SAME_SIZE(pit_user, kvm_pit_state2);
+SAME_PLACE(pit_user, channel, kvm_pit_state2, channels);
+SAME_PLACE(pit_user, flags, kvm_pit_state2, flags);
+SAME_PLACE(pit_user_channel, count, kvm_pit_channel_state, count);
+SAME_PLACE(pit_user_channel, latched_count, kvm_pit_channel_state, latched_count);
+SAME_PLACE(pit_user_channel, count_latched, kvm_pit_channel_state, count_latched);
+SAME_PLACE(pit_user_channel, status_latched, kvm_pit_channel_state, status_latched);
+SAME_PLACE(pit_user_channel, status, kvm_pit_channel_state, status);
+SAME_PLACE(pit_user_channel, read_state, kvm_pit_channel_state, read_state);
+SAME_PLACE(pit_user_channel, write_state, kvm_pit_channel_state, write_state);
+SAME_PLACE(pit_user_channel, write_latch, kvm_pit_channel_state, write_latch);
+SAME_PLACE(pit_user_channel, rw_mode, kvm_pit_channel_state, rw_mode);
+SAME_PLACE(pit_user_channel, mode, kvm_pit_channel_state, mode);
+SAME_PLACE(pit_user_channel, bcd, kvm_pit_channel_state, bcd);
+SAME_PLACE(pit_user_channel, gate, kvm_pit_channel_state, gate);
+SAME_PLACE(pit_user_channel, count_load_time, kvm_pit_channel_state, count_load_time);
 static_assert(PIT_HPET_LEGACY == KVM_PIT_FLAGS_HPET_LEGACY && PIT_SPEAKER_DATA_ON == KVM_PIT_FLAGS_SPEAKER_DATA_ON);
 
 static inline struct keel_chips *chips_of(const struct keel_vm *vm)

@@ -256,17 +256,17 @@ static int exit_cr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 	if (exit->reg.read)
 		return exit_cr_read(vcpu, exit);
+	/* LMSW can set PE, not clear it. */
 	if (exit->reg.lmsw)
-		/* It can set PE, not clear it. */
 		value = (keel_cr_read(vcpu, 0) & ~(u64)LMSW_CLEARS) | (value & LMSW_SETS);
 	else if (!keel_in_64bit(vcpu))
 		value = (u32)value;
 	if (keel_cr_write(vcpu, exit->reg.nr, value))
 		return KEEL_RESUME;
 	/* The APIC's owner must know when lower-priority interrupts become deliverable. */
-	if (vcpu->arch.apic)
+	if (vcpu->arch.apic) {
 		vcpu->arch.irq_check |= exit->reg.nr == 8;
-	else if (exit->reg.nr == 8 && vcpu->arch.regs.cr8 < old_cr8) {
+	} else if (exit->reg.nr == 8 && vcpu->arch.regs.cr8 < old_cr8) {
 		keel_uexit_reason(vcpu, KVM_EXIT_SET_TPR);
 		return KEEL_SKIP_USER;
 	}

@@ -122,10 +122,10 @@ static bool take_event(struct keel_vcpu *vcpu)
 int keel_task_switch(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	struct taskswitch ts = {
-		.reason = exit->task.cause,
+		.reason = exit->task.reason,
 		.selector = exit->task.selector,
 		.has_error = exit->task.has_error,
-		.error = exit->task.error_code,
+		.error = exit->task.error,
 	};
 	unsigned int left = MAX_STEPS;
 	enum emu_status status;

@@ -36,14 +36,14 @@ bool svmqual_cr(u64 info1, u8 *gpr)
 #define TASK_HAS_ERROR	BIT64(44)
 #define INT_INFO_VALID	BIT64(31)
 
-void svmqual_task(u64 info1, u64 info2, u64 int_info, struct svmqual_task *out)
+void svmqual_task(u64 info1, u64 info2, u64 int_info, struct ts_request *out)
 {
-	*out = (struct svmqual_task){
+	*out = (struct ts_request){
 		.selector = info1,
-		.cause = info2 & TASK_IRET ? SVMQUAL_TASK_IRET :
-			 info2 & TASK_JMP ? SVMQUAL_TASK_JMP :
-			 int_info & INT_INFO_VALID ? SVMQUAL_TASK_GATE : SVMQUAL_TASK_CALL,
+		.reason = info2 & TASK_IRET ? TS_IRET :
+			 info2 & TASK_JMP ? TS_JMP :
+			 int_info & INT_INFO_VALID ? TS_GATE : TS_CALL,
 		.has_error = info2 & TASK_HAS_ERROR,
-		.error_code = info2,
+		.error = info2,
 	};
 }

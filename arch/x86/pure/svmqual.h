@@ -3,7 +3,7 @@
 #ifndef KEEL_PURE_SVMQUAL_H
 #define KEEL_PURE_SVMQUAL_H
 
-#include "types.h"
+#include "taskswitch.h"
 
 struct svmqual_io {
 	u16 port;
@@ -48,22 +48,7 @@ void svmqual_npf(u64 info1, struct svmqual_npf *out);
  */
 bool svmqual_cr(u64 info1, u8 *gpr);
 
-/* Causes in the order of the API's and of VT-x's task-switch reports. */
-enum svmqual_task_cause {
-	SVMQUAL_TASK_CALL,
-	SVMQUAL_TASK_IRET,
-	SVMQUAL_TASK_JMP,
-	SVMQUAL_TASK_GATE,	/* in delivery of an interrupt or exception */
-};
-
-struct svmqual_task {
-	u16 selector;		/* of the incoming TSS */
-	u8 cause;		/* enum svmqual_task_cause */
-	bool has_error;
-	u32 error_code;		/* to be pushed onto the new task's stack */
-};
-
 /* EXITINFO1, EXITINFO2 and EXITINTINFO of a task switch. Source: APM volume 2, "Task Switch Intercept". */
-void svmqual_task(u64 info1, u64 info2, u64 int_info, struct svmqual_task *out);
+void svmqual_task(u64 info1, u64 info2, u64 int_info, struct ts_request *out);
 
 #endif /* KEEL_PURE_SVMQUAL_H */

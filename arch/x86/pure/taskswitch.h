@@ -15,6 +15,14 @@ enum ts_reason {
 	TS_GATE,		/* exception or interrupt through a task gate */
 };
 
+/* What the CPU says of a task switch that it leaves to us. */
+struct ts_request {
+	u16 selector;		/* of the new TSS */
+	u8 reason;		/* enum ts_reason */
+	bool has_error;
+	u32 error;		/* to be pushed onto the new task's stack */
+};
+
 /* The machine state a task switch reads and replaces. */
 struct ts_state {
 	u32 regs[8];		/* enum emu_gpr order */

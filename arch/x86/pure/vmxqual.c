@@ -31,16 +31,16 @@ void vmxqual_cr(u64 qual, struct vmxqual_cr *out)
 	};
 }
 
-void vmxqual_task(u64 qual, u32 vectoring, u32 error, struct vmxqual_task *out)
+void vmxqual_task(u64 qual, u32 vectoring, u32 error, struct ts_request *out)
 {
-	*out = (struct vmxqual_task){
+	*out = (struct ts_request){
 		.selector = qual,
-		.cause = qual >> 30 & 3,
+		.reason = qual >> 30 & 3,
 	};
-	if (out->cause == VMXQUAL_TASK_GATE && vectoring & VMXQUAL_EVENT_VALID &&
+	if (out->reason == TS_GATE && vectoring & VMXQUAL_EVENT_VALID &&
 	    vectoring & VMXQUAL_EVENT_HAS_ERROR) {
 		out->has_error = true;
-		out->error_code = error;
+		out->error = error;
 	}
 }
 

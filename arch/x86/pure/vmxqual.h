@@ -4,6 +4,7 @@
 #define KEEL_PURE_VMXQUAL_H
 
 #include "event.h"
+#include "taskswitch.h"
 #include "types.h"
 
 struct vmxqual_io {
@@ -68,26 +69,11 @@ struct vmxqual_cr {
 /* SDM: "Exit Qualification for Control-Register Accesses". */
 void vmxqual_cr(u64 qual, struct vmxqual_cr *out);
 
-/* Causes in the order of enum ts_reason. */
-enum vmxqual_task_cause {
-	VMXQUAL_TASK_CALL,
-	VMXQUAL_TASK_IRET,
-	VMXQUAL_TASK_JMP,
-	VMXQUAL_TASK_GATE,	/* in delivery of an interrupt or exception */
-};
-
-struct vmxqual_task {
-	u16 selector;		/* of the incoming TSS */
-	u8 cause;		/* enum vmxqual_task_cause */
-	bool has_error;
-	u32 error_code;		/* to be pushed onto the new task's stack */
-};
-
 /*
  * SDM: "Exit Qualification for Task Switches"; an error code comes with the IDT-vectoring
  * information.
  */
-void vmxqual_task(u64 qual, u32 vectoring, u32 error, struct vmxqual_task *out);
+void vmxqual_task(u64 qual, u32 vectoring, u32 error, struct ts_request *out);
 
 /* The event words: IDT-vectoring, exit-interruption and VM-entry interruption information. */
 #define VMXQUAL_EVENT_VALID	BIT64(31)

@@ -92,13 +92,7 @@ static void decode_npf(struct keel_vcpu *vcpu, const struct vmcb_control *contro
 
 static void decode_task(struct keel_vcpu *vcpu, const struct vmcb_control *control, struct keel_exit *exit)
 {
-	struct svmqual_task task;
-
-	svmqual_task(control->exit_info1, control->exit_info2, control->exit_int_info, &task);
-	exit->task.selector = task.selector;
-	exit->task.cause = task.cause;
-	exit->task.has_error = task.has_error;
-	exit->task.error_code = task.error_code;
+	svmqual_task(control->exit_info1, control->exit_info2, control->exit_int_info, &exit->task);
 }
 
 /* --- the table ----------------------------------------------------------------------------------- */

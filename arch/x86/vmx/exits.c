@@ -78,15 +78,10 @@ static void decode_cr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 static void decode_task(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	u32 vectoring = vmx_read(VMCS_VECTORING), error = 0;
-	struct vmxqual_task task;
 
 	if (vectoring & VMXQUAL_EVENT_HAS_ERROR)
 		error = vmx_read(VMCS_VECTORING_ERROR);
-	vmxqual_task(vmx_read(VMCS_QUALIFICATION), vectoring, error, &task);
-	exit->task.selector = task.selector;
-	exit->task.cause = task.cause;
-	exit->task.has_error = task.has_error;
-	exit->task.error_code = task.error_code;
+	vmxqual_task(vmx_read(VMCS_QUALIFICATION), vectoring, error, &exit->task);
 }
 
 /* --- the table --------------------------------------------------------------------------------- */

@@ -82,30 +82,30 @@ static void test_registers(void)
 static const struct {
 	const char *what;
 	u64 info1, info2, int_info;
-	struct svmqual_task want;
+	struct ts_request want;
 } task_rows[] = {
-	{ "call", 0x28, 0, 0, { .selector = 0x28, .cause = SVMQUAL_TASK_CALL } },
-	{ "iret", 0x30, 1ULL << 36, 0, { .selector = 0x30, .cause = SVMQUAL_TASK_IRET } },
-	{ "jmp", 0x38, 1ULL << 38, 0, { .selector = 0x38, .cause = SVMQUAL_TASK_JMP } },
+	{ "call", 0x28, 0, 0, { .selector = 0x28, .reason = TS_CALL } },
+	{ "iret", 0x30, 1ULL << 36, 0, { .selector = 0x30, .reason = TS_IRET } },
+	{ "jmp", 0x38, 1ULL << 38, 0, { .selector = 0x38, .reason = TS_JMP } },
 	{ "gate, #DF", 0x40, 1ULL << 44, 0x80000b08,
-	  { .selector = 0x40, .cause = SVMQUAL_TASK_GATE, .has_error = true } },
+	  { .selector = 0x40, .reason = TS_GATE, .has_error = true } },
 	{ "gate, #NP(0x1234)", 0x48, 1ULL << 44 | 0x1234, 0x80000b0b,
-	  { .selector = 0x48, .cause = SVMQUAL_TASK_GATE, .has_error = true, .error_code = 0x1234 } },
-	{ "gate, external interrupt", 0x50, 0, 0x80000020, { .selector = 0x50, .cause = SVMQUAL_TASK_GATE } },
-	{ "upper bits of the selector word", 0xabcd0058, 0, 0x20, { .selector = 0x58, .cause = SVMQUAL_TASK_CALL } },
+	  { .selector = 0x48, .reason = TS_GATE, .has_error = true, .error = 0x1234 } },
+	{ "gate, external interrupt", 0x50, 0, 0x80000020, { .selector = 0x50, .reason = TS_GATE } },
+	{ "upper bits of the selector word", 0xabcd0058, 0, 0x20, { .selector = 0x58, .reason = TS_CALL } },
 };
 
 static void test_task(void)
 {
 	for_each_row(row, task_rows) {
-		struct svmqual_task got;
+		struct ts_request got;
 
 		test_context("%s", row->what);
 		svmqual_task(row->info1, row->info2, row->int_info, &got);
 		CHECK_EQ(got.selector, row->want.selector);
-		CHECK_EQ(got.cause, row->want.cause);
+		CHECK_EQ(got.reason, row->want.reason);
 		CHECK_EQ(got.has_error, row->want.has_error);
-		CHECK_EQ(got.error_code, row->want.error_code);
+		CHECK_EQ(got.error, row->want.error);
 	}
 }
 

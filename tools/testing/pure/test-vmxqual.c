@@ -93,31 +93,31 @@ static const struct {
 	const char *what;
 	u64 qual;
 	u32 vectoring, error;
-	struct vmxqual_task want;
+	struct ts_request want;
 } task_rows[] = {
-	{ "call", 0x00000028, 0, 0, { .selector = 0x28, .cause = VMXQUAL_TASK_CALL } },
-	{ "iret", 0x40000030, 0, 0, { .selector = 0x30, .cause = VMXQUAL_TASK_IRET } },
-	{ "jmp", 0x80000038, 0, 0, { .selector = 0x38, .cause = VMXQUAL_TASK_JMP } },
+	{ "call", 0x00000028, 0, 0, { .selector = 0x28, .reason = TS_CALL } },
+	{ "iret", 0x40000030, 0, 0, { .selector = 0x30, .reason = TS_IRET } },
+	{ "jmp", 0x80000038, 0, 0, { .selector = 0x38, .reason = TS_JMP } },
 	{ "gate, #DF", 0xc0000040, 0x80000b08, 0,
-	  { .selector = 0x40, .cause = VMXQUAL_TASK_GATE, .has_error = true } },
+	  { .selector = 0x40, .reason = TS_GATE, .has_error = true } },
 	{ "gate, #NP(0x1234)", 0xc0000048, 0x80000b0b, 0x1234,
-	  { .selector = 0x48, .cause = VMXQUAL_TASK_GATE, .has_error = true, .error_code = 0x1234 } },
-	{ "gate, external interrupt", 0xc0000050, 0x80000020, 7, { .selector = 0x50, .cause = VMXQUAL_TASK_GATE } },
-	{ "gate, INT n", 0xc0000058, 0x80000430, 7, { .selector = 0x58, .cause = VMXQUAL_TASK_GATE } },
-	{ "call, stale error", 0x00000060, 0x00000b0b, 7, { .selector = 0x60, .cause = VMXQUAL_TASK_CALL } },
+	  { .selector = 0x48, .reason = TS_GATE, .has_error = true, .error = 0x1234 } },
+	{ "gate, external interrupt", 0xc0000050, 0x80000020, 7, { .selector = 0x50, .reason = TS_GATE } },
+	{ "gate, INT n", 0xc0000058, 0x80000430, 7, { .selector = 0x58, .reason = TS_GATE } },
+	{ "call, stale error", 0x00000060, 0x00000b0b, 7, { .selector = 0x60, .reason = TS_CALL } },
 };
 
 static void test_task(void)
 {
 	for_each_row(row, task_rows) {
-		struct vmxqual_task got;
+		struct ts_request got;
 
 		test_context("%s", row->what);
 		vmxqual_task(row->qual, row->vectoring, row->error, &got);
 		CHECK_EQ(got.selector, row->want.selector);
-		CHECK_EQ(got.cause, row->want.cause);
+		CHECK_EQ(got.reason, row->want.reason);
 		CHECK_EQ(got.has_error, row->want.has_error);
-		CHECK_EQ(got.error_code, row->want.error_code);
+		CHECK_EQ(got.error, row->want.error);
 	}
 }
 
