@@ -87,6 +87,18 @@ static int64_t call(struct __test_metadata *_metadata, struct vcpu *v, uint64_t 
 	return r.rax;
 }
 
+/* A CPU that this program may use. */
+static int some_cpu(void)
+{
+	cpu_set_t set;
+	int cpu = 0;
+
+	sched_getaffinity(0, sizeof(set), &set);
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
+	return cpu;
+}
+
 struct runner {
 	struct vcpu *v;
 	pthread_t thread;
@@ -175,7 +187,7 @@ static void *burn(void *arg)
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET(0, &set);
+	CPU_SET(r->cpu, &set);
 	sched_setaffinity(0, sizeof(set), &set);
 	while (!r->stop)
 		;
@@ -195,7 +207,7 @@ TEST(time_is_stolen)
 {
 	struct vcpu *v = LONG_VCPU(spins);
 	struct steal *s = (struct steal *)(v->vm->ram + VM_DATA);
-	struct runner r, other = { };
+	struct runner r, other = { .cpu = some_cpu() };
 	uint64_t began, took;
 	pthread_t thread;
 
@@ -203,7 +215,7 @@ TEST(time_is_stolen)
 	ASSERT_EQ(1, vcpu_set_msr(v, STEAL_MSR, VM_DATA | 1));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, burn, &other));
 	began = now_ns();
-	start(&r, v, 0);
+	start(&r, v, some_cpu());
 	EXPECT_TRUE(WAIT_FOR(*(volatile uint64_t *)&s->ns > 20000000));
 	stop(&r);
 	took = now_ns() - began;
@@ -432,7 +444,7 @@ TEST(slot_changes)
 	vcpu_long(v, VM_CODE);
 	ASSERT_EQ(0, vm_set_slot(vm, 1, 0, 0xa0000000, 4096, m));
 	ASSERT_EQ(1, vcpu_set_msr(v, STEAL_MSR, 0xa0000001));
-	start(&r, v, 0);
+	start(&r, v, some_cpu());
 	for (i = 0; i < 100; i++) {
 		ASSERT_EQ(0, vm_set_slot(vm, 1, 0, 0xa0000000, 0, NULL));
 		memset(m, 0, 4096);
