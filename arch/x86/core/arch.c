@@ -112,6 +112,29 @@ void keel_arch_vm_stop(struct keel_vm *vm)
 	keel_chips_stop(vm);
 }
 
+/* The vendor's part of the state after reset, which INIT brings about, too. */
+static void hw_reset(struct keel_vcpu *vcpu)
+{
+	keel_vendor->vcpu_reset(vcpu);
+	keel_vendor->set_root(vcpu, keel_tdp_root(vcpu->vm));
+}
+
+void keel_vcpu_init(struct keel_vcpu *vcpu)
+{
+	const struct cpuid_leaf *leaf = cpuid_lookup(&vcpu->arch.cpuid.table, 1, 0);
+
+	keel_regs_reset(vcpu);
+	/* The CPU's signature; without CPUID the lowest that has an APIC. */
+	vcpu->arch.regs.gpr[KEEL_RDX] = leaf ? leaf->eax : 0x600;
+	keel_events_drop(vcpu);
+	keel_uexit_drop(vcpu);
+	keel_pv_reset(vcpu);
+	hw_reset(vcpu);
+	keel_vendor->flush(vcpu, KEEL_FLUSH_GUEST);
+	vcpu->arch.controls_stale = true;
+	keel_cpuid_refresh(vcpu);
+}
+
 int keel_arch_vcpu_init(struct keel_vcpu *vcpu)
 {
 	struct keel_vcpu_arch *arch = &vcpu->arch;
@@ -134,8 +157,7 @@ int keel_arch_vcpu_init(struct keel_vcpu *vcpu)
 	if (err)
 		return err;
 	keel_vcpu_load(vcpu);
-	keel_vendor->vcpu_reset(vcpu);
-	keel_vendor->set_root(vcpu, keel_tdp_root(vcpu->vm));
+	hw_reset(vcpu);
 	keel_tsc_write(vcpu, 0, MSR_BY_HOST);
 	keel_vcpu_put(vcpu);
 	return 0;

@@ -16,6 +16,11 @@
 #define X86_RFLAGS_VM BIT64(17)
 #define X86_RFLAGS_FIXED BIT64(1)
 
+/* --- arch.c -------------------------------------------------------------------------------------- */
+
+/* INIT, to all but the local APIC. [vCPU loaded] Source: APM volume 2, "Processor Initialization State". */
+void keel_vcpu_init(struct keel_vcpu *vcpu);
+
 /* --- regs.c: the register cache. [vCPU loaded] ----------------------------------------------- */
 
 static inline void keel_regs_need(struct keel_vcpu *vcpu, u32 groups)
@@ -135,6 +140,7 @@ enum keel_uexit_pending {
 
 /* Take in what user space did; enum keel_next or errno: KEEL_RESUME when the guest may run. */
 int keel_uexit_complete(struct keel_vcpu *vcpu);
+void keel_uexit_drop(struct keel_vcpu *vcpu);			/* what user space did has no taker any more */
 int keel_uexit_reason(struct keel_vcpu *vcpu, u32 reason);	/* an exit without data: KEEL_USER */
 int keel_uexit_eoi(struct keel_vcpu *vcpu);			/* of arch.eoi_exit, to the IOAPIC in user space */
 int keel_uexit_out(struct keel_vcpu *vcpu, u16 port, u8 size, u32 value);
@@ -173,6 +179,7 @@ int keel_task_switch(struct keel_vcpu *vcpu, struct keel_exit *exit);
 
 /* --- inject.c ------------------------------------------------------------------------------------- */
 
+void keel_events_drop(struct keel_vcpu *vcpu);				/* whatever is pending, injected or blocked */
 void keel_exception(struct keel_vcpu *vcpu, u8 vector);			/* without error code */
 void keel_exception_error(struct keel_vcpu *vcpu, u8 vector, u32 error);
 void keel_exception_payload(struct keel_vcpu *vcpu, u8 vector, bool has_error, u32 error, u64 payload);
@@ -239,6 +246,7 @@ static inline bool keel_apic_msr_hot(u32 index)
 }
 
 void keel_apic_base_set(struct keel_vcpu *vcpu, u64 base);
+u64 keel_apic_deadline(const struct keel_vcpu *vcpu);	/* 0 without an APIC */
 void keel_apic_deadline_set(struct keel_vcpu *vcpu, u64 deadline);
 void keel_apic_tsc_moved(struct keel_vcpu *vcpu);	/* a deadline means another time now */
 long keel_lapic_get(struct keel_call *call);

@@ -304,7 +304,7 @@ static int exit_invlpg(struct keel_vcpu *vcpu, struct keel_exit *exit)
 /* What led here is over: the vCPU is as after INIT, and no event of its past is delivered to it. */
 static int exit_shutdown(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	vcpu->arch.events = (struct event_state){ };
+	keel_events_drop(vcpu);
 	return keel_uexit_reason(vcpu, KVM_EXIT_SHUTDOWN);
 }
 

@@ -23,6 +23,11 @@ void keel_exception_payload(struct keel_vcpu *vcpu, u8 vector, bool has_error, u
 	event_queue_exception(&vcpu->arch.events, &exc);
 }
 
+void keel_events_drop(struct keel_vcpu *vcpu)
+{
+	vcpu->arch.events = (struct event_state){ };
+}
+
 void keel_exception(struct keel_vcpu *vcpu, u8 vector)
 {
 	keel_exception_payload(vcpu, vector, false, 0, 0);

@@ -368,20 +368,10 @@ static void vcpu_init(struct keel_vcpu *vcpu)
 {
 	struct keel_apic *apic = vcpu->arch.apic;
 	struct lapic_effect fx = { };
-	const struct cpuid_leaf *leaf = cpuid_lookup(&vcpu->arch.cpuid.table, 1, 0);
 
 	posted_take(apic);
 	lapic_signal_init(&apic->l, &fx);
-	keel_regs_reset(vcpu);
-	vcpu->arch.regs.gpr[KEEL_RDX] = leaf ? leaf->eax : 0x600;
-	vcpu->arch.events = (struct event_state){ };
-	vcpu->arch.uexit.pending = 0;
-	keel_pv_reset(vcpu);
-	keel_vendor->vcpu_reset(vcpu);
-	keel_vendor->set_root(vcpu, keel_tdp_root(vcpu->vm));
-	keel_vendor->flush(vcpu, KEEL_FLUSH_GUEST);
-	vcpu->arch.controls_stale = true;
-	keel_cpuid_refresh(vcpu);
+	keel_vcpu_init(vcpu);
 	apic_act(vcpu, &fx);
 	vcpu->arch.mp_state = vcpu->id == vcpu->vm->arch.boot_id ? KVM_MP_STATE_RUNNABLE :
 								    KVM_MP_STATE_INIT_RECEIVED;
@@ -548,6 +538,11 @@ void keel_apic_base_set(struct keel_vcpu *vcpu, u64 base)
 	lapic_set_base(&vcpu->arch.apic->l, base, &fx);
 	tpr_to_cr8(vcpu);
 	apic_act(vcpu, &fx);
+}
+
+u64 keel_apic_deadline(const struct keel_vcpu *vcpu)
+{
+	return vcpu->arch.apic ? lapic_get_deadline(&vcpu->arch.apic->l) : 0;
 }
 
 void keel_apic_deadline_set(struct keel_vcpu *vcpu, u64 deadline)

@@ -118,8 +118,8 @@ enum msr_verdict keel_msr_get(struct keel_vcpu *vcpu, u32 index, u64 *value, enu
 			*value = keel_tsc_read(vcpu);
 		else if (index == X86_MSR_TSC_ADJUST)
 			*value = vcpu->arch.tsc_adjust;
-		else if (vcpu->arch.apic)
-			*value = lapic_get_deadline(&vcpu->arch.apic->l);
+		else
+			*value = keel_apic_deadline(vcpu);
 		return MSR_OK;
 	case MSR_HOME_PARAVIRT:
 		*value = keel_pv_msr_get(vcpu, index);

@@ -140,11 +140,16 @@ static int complete_in(struct keel_vcpu *vcpu, const struct keel_uexit *pending)
 	return KEEL_RESUME;
 }
 
+void keel_uexit_drop(struct keel_vcpu *vcpu)
+{
+	vcpu->arch.uexit.pending = KEEL_PENDING_NONE;
+}
+
 int keel_uexit_complete(struct keel_vcpu *vcpu)
 {
 	struct keel_uexit pending = vcpu->arch.uexit;
 
-	vcpu->arch.uexit.pending = KEEL_PENDING_NONE;
+	keel_uexit_drop(vcpu);
 	/* User space moved the vCPU elsewhere: the answer has no taker any more. */
 	if (pending.rip != vcpu->arch.regs.rip)
 		return KEEL_RESUME;
