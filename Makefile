@@ -5,6 +5,7 @@
 #   make                 kvm.ko, kvm-intel.ko and kvm-amd.ko for KDIR
 #   make sparse          the same through sparse; any remark is an error
 #   make install         modules_install into the running system
+#   make deb             the Debian package keel-dkms, in packaging/out
 #   make clean
 #
 #   make setup           installs and caches what the lab needs (root, Debian 12)
@@ -46,6 +47,9 @@ sparse: need-headers
 install: modules
 	$(kbuild) modules_install
 
+deb:
+	packaging/make-deb
+
 clean: need-headers
 	$(MAKE) -C $(KDIR) M=$(CURDIR) clean
 
@@ -77,4 +81,4 @@ lab:
 bench:
 	tools/bench/run $(if $(filter intel,$(VENDOR)),--vendor intel,--decoder)
 
-.PHONY: all modules sparse install clean need-headers print-kdir setup demo test soak lab bench
+.PHONY: all modules sparse install deb clean need-headers print-kdir setup demo test soak lab bench

@@ -88,3 +88,19 @@ emulator() {
 	*) die "unknown QEMU '$1': 7.2 or 10" ;;
 	esac
 }
+
+# install_packages NAME...: of the distribution, those that are missing.
+install_packages() {
+	local missing p
+	for p in "$@"; do
+		dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' ||
+			missing="${missing:-} $p"
+	done
+	[ -n "${missing:-}" ] || return 0
+	[ "$(id -u)" = 0 ] || die "needs root to install:$missing"
+	export DEBIAN_FRONTEND=noninteractive
+	echo "installing$missing"
+	# shellcheck disable=SC2086
+	apt-get -q -o DPkg::Lock::Timeout=600 update &&
+		apt-get -qq -o DPkg::Lock::Timeout=600 install -y --no-install-recommends $missing
+}
