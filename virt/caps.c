@@ -40,6 +40,7 @@ static const struct keel_cap caps[] = {
 	{ .nr = KVM_CAP_IOEVENTFD_NO_LENGTH, .value = 1 },
 	{ .nr = KVM_CAP_IOEVENTFD_ANY_LENGTH, .value = 1 },
 	{ .nr = KVM_CAP_INTERNAL_ERROR_DATA, .value = 1 },
+	{ .nr = KVM_CAP_DEVICE_CTRL, .value = 1 },
 	{ .nr = KVM_CAP_ENABLE_CAP_VM, .value = 1 },
 	{ .nr = KVM_CAP_MAX_VCPUS, .value = KEEL_MAX_VCPUS },
 	{ .nr = KVM_CAP_MAX_VCPU_ID, .value = KEEL_MAX_VCPU_ID, .enable = set_max_vcpu_id, .args0_mask = ~0ULL },

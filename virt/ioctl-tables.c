@@ -130,6 +130,7 @@ static const struct keel_ioctl vm_rows[] = {
 	KEEL_IOCTL(KVM_IRQ_LINE, KEEL_LOCK_NONE, KEEL_ARG_IN, keel_irq_line, "irqchip"),
 	KEEL_IOCTL(KVM_IRQ_LINE_STATUS, KEEL_LOCK_NONE, KEEL_ARG_INOUT, keel_irq_line_status, "irqchip"),
 	KEEL_IOCTL(KVM_SIGNAL_MSI, KEEL_LOCK_NONE, KEEL_ARG_IN, keel_signal_msi, "irqchip"),
+	KEEL_IOCTL(KVM_CREATE_DEVICE, KEEL_LOCK_VM, KEEL_ARG_INOUT, keel_device_create, "vfio"),
 	KEEL_IOCTL(KVM_ENABLE_CAP, KEEL_LOCK_VM, KEEL_ARG_IN, enable_cap, "abi_fd"),
 };
 

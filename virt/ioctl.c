@@ -5,7 +5,7 @@
  * Owns: argument copies, locking and the default errors. Does not own: any request's meaning (the
  * tables' functions). Contexts: task.
  *
- * Unknown requests: -EINVAL on the system and vCPU fds, -ENOTTY on the VM fd. A VM or vCPU fd answers
+ * Unknown requests: -EINVAL on the system and vCPU fds, -ENOTTY on VM and device fds. All but the system's answer
  * -EIO to a process whose memory is not the VM's.
  * Source: KVM API, "General description" and "Restrictions".
  */
@@ -21,7 +21,7 @@
 
 #define ARG_STACK_BYTES 416	/* everything but whole register images */
 
-enum { FD_SYSTEM, FD_VM, FD_VCPU, FD_NR };
+enum { FD_SYSTEM, FD_VM, FD_VCPU, FD_DEVICE, FD_NR };
 
 /*
  * Rows by request number, two deep (common, architecture), chained by position: numbers are shared by
@@ -33,10 +33,12 @@ struct ioctl_index {
 	u8 next[2][128];
 };
 
+static const struct keel_ioctl_table no_ioctls;
 static struct ioctl_index ioctl_index[FD_NR] __ro_after_init = {
 	[FD_SYSTEM] = { .table = { &keel_system_ioctls, &keel_arch_system_ioctls } },
 	[FD_VM] = { .table = { &keel_vm_ioctls, &keel_arch_vm_ioctls } },
 	[FD_VCPU] = { .table = { &keel_vcpu_ioctls, &keel_arch_vcpu_ioctls } },
+	[FD_DEVICE] = { .table = { &keel_device_ioctls, &no_ioctls } },
 };
 
 static const struct keel_ioctl *ioctl_find(const struct ioctl_index *index, unsigned int cmd)
@@ -190,14 +192,24 @@ long keel_system_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return row ? ioctl_call(row, &call, arg) : -EINVAL;
 }
 
-long keel_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+static long vm_ioctl(const struct ioctl_index *index, struct file *file, unsigned int cmd, unsigned long arg)
 {
-	const struct keel_ioctl *row = ioctl_find(&ioctl_index[FD_VM], cmd);
+	const struct keel_ioctl *row = ioctl_find(index, cmd);
 	struct keel_call call = { .vm = file->private_data };
 
 	if (call.vm->mm != current->mm)
 		return -EIO;
 	return row ? ioctl_call(row, &call, arg) : -ENOTTY;
+}
+
+long keel_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return vm_ioctl(&ioctl_index[FD_VM], file, cmd, arg);
+}
+
+long keel_device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return vm_ioctl(&ioctl_index[FD_DEVICE], file, cmd, arg);
 }
 
 static noinline_for_stack long vcpu_ioctl_other(struct keel_vcpu *vcpu, unsigned int cmd,

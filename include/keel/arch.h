@@ -61,6 +61,12 @@ bool keel_arch_age(struct keel_vm *vm, gfn_t start, gfn_t end, bool clear);
 /* Make all vCPUs forget cached translations before this returns. Context: mmu_lock may be held, IRQs on. */
 void keel_arch_flush(struct keel_vm *vm);
 
+/*
+ * Whether a device's DMA may bypass the caches from now on: then the guest's own memory types and cache flushes
+ * count. Context: task, vm->lock held. Return: 0; -ENOMEM, only when switching on.
+ */
+int keel_arch_noncoherent(struct keel_vm *vm, bool on);
+
 /* --- interrupts ------------------------------------------------------------------------------- */
 
 struct keel_irq_target;

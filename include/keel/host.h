@@ -49,6 +49,9 @@ static inline u64 keel_host_run_delay(void)
 #endif
 }
 
+/* VFIO's test whether a file is of its making; a name for symbol_get(). */
+#define keel_vfio_file_check vfio_file_is_group
+
 /* A timer on the monotonic clock, whose @fn runs in hard interrupt context. Context: task. */
 static inline void keel_hrtimer_init(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *))
 {

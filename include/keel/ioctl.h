@@ -31,7 +31,7 @@ enum keel_arg_kind {
 };
 
 struct keel_call {
-	struct keel_vm *vm;	/* NULL on the system fd */
+	struct keel_vm *vm;	/* NULL on the system fd; a device's is that it belongs to */
 	struct keel_vcpu *vcpu;	/* NULL but on a vCPU fd */
 	unsigned long value;	/* KEEL_ARG_VALUE */
 	void __user *user;	/* KEEL_ARG_USER */
@@ -56,7 +56,7 @@ struct keel_ioctl_table {
 };
 
 /* The common rows (virt/ioctl-tables.c), then the architecture's (keel/arch.h). */
-extern const struct keel_ioctl_table keel_system_ioctls, keel_vm_ioctls, keel_vcpu_ioctls;
+extern const struct keel_ioctl_table keel_system_ioctls, keel_vm_ioctls, keel_vcpu_ioctls, keel_device_ioctls;
 
 /* Indexes the tables; -EINVAL when a table has two rows of one code. Context: module init. */
 int keel_ioctl_init(void);
@@ -64,6 +64,9 @@ int keel_ioctl_init(void);
 long keel_system_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 long keel_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 long keel_vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+long keel_device_ioctl(struct file *file, unsigned int cmd, unsigned long arg);	/* private_data is the VM */
+
+long keel_device_create(struct keel_call *call);	/* virt/vfio.c */
 
 /* A row of the capability table (virt/caps.c and the architecture's). */
 struct keel_cap {

@@ -36,6 +36,7 @@ struct keel_vm {
 	spinlock_t mmu_lock;		/* I: the nested tables, slots.generation */
 	struct keel_notify_link notify;	/* O: virt/notifier.c */
 	struct keel_iobus iobus;	/* O: virt/iobus.c */
+	struct keel_vfio *vfio;		/* L: virt/vfio.c; lives as long as its fd, which holds a reference */
 	struct keel_irq irq;		/* O: virt/irqroute.c, virt/irqfd.c */
 
 	struct keel_vm_arch arch;	/* O: arch/x86/core */

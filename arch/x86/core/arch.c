@@ -103,6 +103,7 @@ int keel_arch_vm_init(struct keel_vm *vm, unsigned long type)
 void keel_arch_vm_free(struct keel_vm *vm)
 {
 	keel_tdp_free(vm);
+	keel_cache_free(vm);
 	keel_apic_map_free(vm);
 	keel_chips_free(vm);
 }
@@ -184,6 +185,7 @@ void keel_arch_vcpu_added(struct keel_vcpu *vcpu)
 void keel_arch_vcpu_load(struct keel_vcpu *vcpu, int cpu)
 {
 	static_call(keel_vendor_load)(vcpu, cpu);
+	keel_cache_load(vcpu->vm, cpu);
 	if (vcpu->arch.pv.active)
 		keel_pv_load(vcpu, cpu);
 }

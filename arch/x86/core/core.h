@@ -394,6 +394,23 @@ static inline void keel_pv_tick(struct keel_vcpu *vcpu)
 		keel_pv_clock_due(vcpu);
 }
 
+/* --- cache.c ----------------------------------------------------------------------------------------------- */
+
+void keel_cache_free(struct keel_vm *vm);
+int keel_cache_flush(struct keel_vcpu *vcpu);		/* WBINVD and INVD: KEEL_SKIP. [T] IRQs on */
+
+static inline bool keel_noncoherent(const struct keel_vm *vm)
+{
+	return READ_ONCE(vm->arch.noncoherent);
+}
+
+/* The vCPU is loaded on @cpu. [S or P] */
+static inline void keel_cache_load(struct keel_vm *vm, int cpu)
+{
+	if (unlikely(smp_load_acquire(&vm->arch.noncoherent)) && !cpumask_test_cpu(cpu, vm->arch.flush_cpus))
+		cpumask_set_cpu(cpu, vm->arch.flush_cpus);
+}
+
 /* --- debug.c ----------------------------------------------------------------------------------------------- */
 
 void keel_debug_take(struct keel_vcpu *vcpu);		/* the guest touched a debug register */

@@ -115,8 +115,11 @@ bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 		if (!mwait_exists(vcpu))
 			return false;
 		break;
-	case KEEL_EXIT_PAUSE:
 	case KEEL_EXIT_WBINVD:
+		if (keel_noncoherent(vcpu->vm))
+			return false;
+		break;
+	case KEEL_EXIT_PAUSE:
 		break;
 	default:
 		return false;
@@ -308,6 +311,11 @@ static int exit_shutdown(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return keel_uexit_reason(vcpu, KVM_EXIT_SHUTDOWN);
 }
 
+static int exit_flush(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	return keel_cache_flush(vcpu);
+}
+
 static int exit_ud(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	keel_exception(vcpu, EVENT_UD);
@@ -357,7 +365,7 @@ static const struct exit_row keel_exits[KEEL_EXIT_NR] = {
 	ROW(KEEL_EXIT_CR, exit_cr, INSN(EMU_KEY_MOV_CR_R, EMU_KEY_GRP7), .operands = true),
 	ROW(KEEL_EXIT_DR, exit_dr),
 	ROW(KEEL_EXIT_XSETBV, exit_xsetbv, INSN(EMU_KEY_GRP7, 0)),
-	ROW(KEEL_EXIT_WBINVD, exit_skip, INSN(EMU_KEY_WBINVD, EMU_KEY_INVD)),
+	ROW(KEEL_EXIT_WBINVD, exit_flush, INSN(EMU_KEY_WBINVD, EMU_KEY_INVD)),
 	ROW(KEEL_EXIT_MWAIT, exit_mwait, INSN(EMU_KEY_GRP7, 0)),
 	ROW(KEEL_EXIT_RDPMC, exit_rdpmc, INSN(EMU_KEY_RDPMC, 0)),
 	ROW(KEEL_EXIT_INVLPG, exit_invlpg, INSN(EMU_KEY_GRP7, 0)),

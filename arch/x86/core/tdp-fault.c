@@ -31,6 +31,7 @@
  * A failed check starts over a few times, then the guest is entered to fault again, so that
  * signals and other work get their turn: no loop depends on what the host or user space does.
  */
+#include "core.h"
 #include "tdp.h"
 #include <asm/keel_vendor.h>
 #include <keel/arch.h>
@@ -51,6 +52,7 @@ struct tdp_fault {
 	gfn_t gfn;
 	u64 generation;
 	u64 seq;
+	u64 pat;			/* RADIX_IGNORE_PAT or 0 */
 	bool write;
 	struct keel_pfn host;
 };
@@ -152,7 +154,7 @@ static void install_around(struct radix_tree *tree, struct radix_cache *cache,
 		pa[i - 1] = host->pfn[i] << PAGE_SHIFT | ro;
 	/* Best effort: what does not fit is left to its own fault. */
 	radix_map_run(tree, gfn_add(fault->gfn, 1), pa, nr - 1, RADIX_RWX, RADIX_WB,
-		      host->writable ? RADIX_HOST_WRITE : 0, cache, &made);
+		      (host->writable ? RADIX_HOST_WRITE : 0) | fault->pat, cache, &made);
 }
 
 static enum radix_result install_one(struct radix_tree *tree, struct radix_cache *cache,
@@ -168,8 +170,7 @@ static enum radix_result install_one(struct radix_tree *tree, struct radix_cache
 		flags |= RADIX_HOST_WRITE;
 	if (!host->page[0])
 		flags |= RADIX_SPECIAL;
-	if (host->device)
-		flags |= RADIX_PLAIN;
+	flags |= host->device ? RADIX_PLAIN : fault->pat;
 	return radix_map(tree, to_gfn(gfn_raw(fault->gfn) & ~align), level,
 			 (host->pfn[0] & ~align) << PAGE_SHIFT, access,
 			 host->device ? RADIX_UC : RADIX_WB, flags, cache, g);
@@ -187,6 +188,8 @@ static int install(struct keel_vcpu *vcpu, struct tdp_fault *fault, unsigned int
 
 	if (fault->host.writable && (fault->write || !logging))
 		access |= RADIX_W;
+	/* Caches keep memory coherent whatever the guest asks for, unless a device's DMA bypasses them. */
+	fault->pat = keel_noncoherent(vcpu->vm) ? 0 : RADIX_IGNORE_PAT;
 	radix_gather_init(&g, NULL, 0);
 	keel_pfn_dirty(&fault->host, nr);
 	if (fault->write)

@@ -123,6 +123,8 @@ struct keel_vm_arch {
 	u64 disabled_quirks;		/* L */
 	u64 disabled_exits;		/* L: KVM_X86_DISABLE_EXITS_*; fixed once a vCPU exists */
 	u64 nr_mmu_pages;		/* L: KVM_SET_NR_MMU_PAGES; a budget of shadow pages, of which there are none */
+	bool noncoherent;		/* L, mmu_lock to write: DMA may bypass the caches; read by anybody */
+	struct cpumask *flush_cpus;	/* L; bits A: where vCPUs may have left lines, once noncoherent; see cache.c */
 	bool exception_payload;		/* L: KVM_CAP_EXCEPTION_PAYLOAD */
 	bool no_platform_info;		/* L, read by vCPUs: the guest may not read that MSR */
 	bool triple_fault_event;	/* L: KVM_CAP_X86_TRIPLE_FAULT_EVENT */
