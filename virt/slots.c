@@ -34,7 +34,7 @@
 struct keel_slotset {
 	struct slot_set geo;		/* I: .slot is entry[] */
 	u64 hva, hva_end;		/* I: hull of all host addresses */
-	unsigned int hint;		/* racy: last hit of a lookup */
+	struct slot_hint hint;		/* racy */
 	struct rcu_head rcu;
 	const struct slot_geo *entry[];	/* I: each in a struct keel_slot */
 };
@@ -116,7 +116,7 @@ static struct keel_slotset *set_new(const struct keel_slotset *from, const struc
 	}
 	set->geo.slot = set->entry;
 	set->geo.nr = n;
-	set->hint = 0;
+	set->hint = (struct slot_hint){ };
 	return set;
 }
 

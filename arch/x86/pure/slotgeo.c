@@ -154,15 +154,19 @@ unsigned int slotgeo_first_ending_after(const struct slot_set *set, gfn_t gfn)
 	return after;
 }
 
-const struct slot_geo *slotgeo_search(const struct slot_set *set, gfn_t gfn, unsigned int *hint)
+const struct slot_geo *slotgeo_search(const struct slot_set *set, gfn_t gfn, struct slot_hint *hint)
 {
-	unsigned int i = slotgeo_first_ending_after(set, gfn);
+	unsigned int after = slotgeo_position(set, gfn);
 
-	if (i == set->nr || !slotgeo_holds(set->slot[i], gfn))
+	/* Of the slots that start at or below gfn, only the last can hold it. */
+	if (!after || !slotgeo_holds(set->slot[after - 1], gfn)) {
+		if (hint)
+			WRITE_ONCE(hint->gap, after);
 		return NULL;
+	}
 	if (hint)
-		WRITE_ONCE(*hint, i);
-	return set->slot[i];
+		WRITE_ONCE(hint->hit, after - 1);
+	return set->slot[after - 1];
 }
 
 const struct slot_geo *slotgeo_find_id(const struct slot_set *set, u16 id)

@@ -99,8 +99,17 @@ bool slotgeo_overlaps(const struct slot_set *set, gfn_t base, u64 npages,
 /* Index of the first slot whose base is above `gfn` (set->nr when none): where to insert. */
 unsigned int slotgeo_position(const struct slot_set *set, gfn_t gfn);
 
-/* slotgeo_find() without looking at *hint; writes it. */
-const struct slot_geo *slotgeo_search(const struct slot_set *set, gfn_t gfn, unsigned int *hint);
+/*
+ * Where the last frames looked for were: the index of the slot of the last hit, and of the slot behind the gap of
+ * the last miss (set->nr at the end). Any values at first; each is read once and written only
+ * when the answer was elsewhere, so racing users may share it.
+ */
+struct slot_hint {
+	unsigned int hit, gap;
+};
+
+/* slotgeo_find() without looking at *hint, which may be NULL; writes it. */
+const struct slot_geo *slotgeo_search(const struct slot_set *set, gfn_t gfn, struct slot_hint *hint);
 
 /* The slot of number `id`, or NULL. Linear. */
 const struct slot_geo *slotgeo_find_id(const struct slot_set *set, u16 id);
@@ -135,26 +144,30 @@ static inline bool slotgeo_holds(const struct slot_geo *slot, gfn_t gfn)
 	return gfn_raw(gfn) - gfn_raw(slot->base) < slot->npages;
 }
 
-/*
- * The slot that holds `gfn`, or NULL. *hint is the index of the last hit, any value at first; it
- * is read once and written only on a hit elsewhere, so racing users may share it. May be NULL.
- */
-static inline const struct slot_geo *slotgeo_find(const struct slot_set *set, gfn_t gfn,
-						  unsigned int *hint)
-{
-	if (likely(hint)) {
-		unsigned int i = READ_ONCE(*hint);
-
-		if (likely(i < set->nr && slotgeo_holds(set->slot[i], gfn)))
-			return set->slot[i];
-	}
-	return slotgeo_search(set, gfn, hint);
-}
-
 /* First frame after the slot. */
 static inline gfn_t slotgeo_end(const struct slot_geo *slot)
 {
 	return gfn_add(slot->base, slot->npages);
+}
+
+/* Does `gfn` lie before slot `gap` and behind the one before it? */
+static inline bool slotgeo_in_gap(const struct slot_set *set, unsigned int gap, gfn_t gfn)
+{
+	return gap <= set->nr && (!gap || gfn_raw(gfn) >= gfn_raw(slotgeo_end(set->slot[gap - 1]))) &&
+	       (gap == set->nr || gfn_raw(gfn) < gfn_raw(set->slot[gap]->base));
+}
+
+/* The slot that holds `gfn`, or NULL. */
+static inline const struct slot_geo *slotgeo_find(const struct slot_set *set, gfn_t gfn,
+						  struct slot_hint *hint)
+{
+	unsigned int i = READ_ONCE(hint->hit);
+
+	if (likely(i < set->nr && slotgeo_holds(set->slot[i], gfn)))
+		return set->slot[i];
+	if (slotgeo_in_gap(set, READ_ONCE(hint->gap), gfn))
+		return NULL;
+	return slotgeo_search(set, gfn, hint);
 }
 
 /* Frame number within the slot: the index of its dirty bit. `gfn` lies in the slot. */

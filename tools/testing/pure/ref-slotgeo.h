@@ -24,7 +24,7 @@ static struct {
 	const struct slot_geo *sorted[MAX_SLOTS];
 	struct slot_set set;
 	struct slot_limits limits;
-	unsigned int hint;
+	struct slot_hint hint;
 } s;
 
 static u64 below(u64 n)
@@ -197,7 +197,8 @@ static void play_search(void)
 	u64 frame = below(REACH + 8), n = 1 + below(6), i;
 	u64 hva = 0x7f0000000000ULL + below(80 << 12), hva_end = hva + below(12 << 12);
 	const struct slot_geo *want = NULL, *found;
-	unsigned int after = 0, ending = 0, hint = below(MAX_SLOTS + 4);
+	struct slot_hint hint = { below(MAX_SLOTS + 4), below(MAX_SLOTS + 4) };
+	unsigned int after = 0, ending = 0;
 	bool overlap = false;
 
 	for (i = 0; i < MAX_SLOTS; i++) {
@@ -233,12 +234,14 @@ static void play_search(void)
 	MODEL_CHECK(slotgeo_position(&s.set, to_gfn(frame)) == after);
 	MODEL_CHECK(slotgeo_first_ending_after(&s.set, to_gfn(frame)) == ending);
 	MODEL_CHECK(slotgeo_overlaps(&s.set, to_gfn(frame), n, NULL) == overlap);
-	MODEL_CHECK(slotgeo_find(&s.set, to_gfn(frame), NULL) == want);
+	MODEL_CHECK(slotgeo_search(&s.set, to_gfn(frame), NULL) == want);
 	found = slotgeo_find(&s.set, to_gfn(frame), &hint);
 	MODEL_CHECK(found == want);
 	MODEL_CHECK(slotgeo_find(&s.set, to_gfn(frame), &s.hint) == want);
 	if (want)
-		MODEL_CHECK(hint < s.set.nr && s.sorted[hint] == want && s.sorted[s.hint] == want);
+		MODEL_CHECK(hint.hit < s.set.nr && s.sorted[hint.hit] == want && s.sorted[s.hint.hit] == want);
+	else
+		MODEL_CHECK(hint.gap == after && s.hint.gap == after);
 }
 
 /* The largest page, told from its definition in bytes. */

@@ -98,9 +98,10 @@ static void test_rows(void)
 static void test_empty(void)
 {
 	const struct slot_set set = { NULL, 0 };
-	unsigned int hint = 0;
+	struct slot_hint hint = { 0, 7 };
 
 	CHECK(!slotgeo_find(&set, to_gfn(0), &hint));
+	CHECK(!slotgeo_find(&set, to_gfn(0), &hint) && !hint.gap);
 	CHECK(!slotgeo_find_id(&set, 0));
 	CHECK(!slotgeo_overlaps(&set, to_gfn(0), ~0ULL, NULL));
 	CHECK_EQ(slotgeo_position(&set, to_gfn(5)), 0);
