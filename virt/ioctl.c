@@ -107,15 +107,14 @@ static __always_inline long ioctl_locked(const struct keel_ioctl *row, struct ke
 	}
 }
 
+/* @buf is zero when nothing is copied in. */
 static long ioctl_copied(const struct keel_ioctl *row, struct keel_call *call, void *buf,
 			 void __user *user)
 {
 	unsigned int bytes = _IOC_SIZE(row->cmd);
 	long ret;
 
-	if (row->kind == KEEL_ARG_OUT)
-		memset(buf, 0, bytes);
-	else if (copy_from_user(buf, user, bytes))
+	if (row->kind != KEEL_ARG_OUT && copy_from_user(buf, user, bytes))
 		return -EFAULT;
 	call->arg = buf;
 	ret = ioctl_locked(row, call);
@@ -129,12 +128,14 @@ static noinline_for_stack long ioctl_small(const struct keel_ioctl *row, struct 
 {
 	u64 buf[ARG_STACK_BYTES / sizeof(u64)];
 
+	if (row->kind == KEEL_ARG_OUT)
+		memset(buf, 0, _IOC_SIZE(row->cmd));
 	return ioctl_copied(row, call, buf, user);
 }
 
 static long ioctl_large(const struct keel_ioctl *row, struct keel_call *call, void __user *user)
 {
-	void *buf = kmalloc(_IOC_SIZE(row->cmd), GFP_KERNEL_ACCOUNT);
+	void *buf = kzalloc(_IOC_SIZE(row->cmd), GFP_KERNEL_ACCOUNT);
 	long ret;
 
 	if (!buf)
