@@ -7,24 +7,6 @@
  */
 #include "svmqual.h"
 
-#define NPF_PRESENT	BIT64(0)
-#define NPF_WRITE	BIT64(1)
-#define NPF_RESERVED	BIT64(3)
-#define NPF_FETCH	BIT64(4)
-#define NPF_TABLE	BIT64(33)
-
-void svmqual_npf(u64 info1, struct svmqual_npf *out)
-{
-	u8 access = info1 & NPF_WRITE ? SVMQUAL_WRITE :
-		    info1 & NPF_FETCH ? SVMQUAL_EXEC : SVMQUAL_READ;
-
-	*out = (struct svmqual_npf){
-		.access = access | (info1 & NPF_TABLE ? SVMQUAL_TABLE : 0),
-		.present = info1 & NPF_PRESENT,
-		.reserved = info1 & NPF_RESERVED,
-	};
-}
-
 bool svmqual_cr(u64 info1, u8 *gpr)
 {
 	*gpr = info1 & 0xf;

@@ -40,7 +40,13 @@ struct svmqual_npf {
 };
 
 /* EXITINFO1 of a nested page fault. Source: APM volume 2, "Nested Page Faults". */
-void svmqual_npf(u64 info1, struct svmqual_npf *out);
+static inline void svmqual_npf(u64 info1, struct svmqual_npf *out)
+{
+	out->access = info1 & BIT64(1) ? SVMQUAL_WRITE : info1 & BIT64(4) ? SVMQUAL_EXEC : SVMQUAL_READ;
+	out->access |= info1 & BIT64(33) ? SVMQUAL_TABLE : 0;
+	out->present = info1 & BIT64(0);
+	out->reserved = info1 & BIT64(3);
+}
 
 /*
  * EXITINFO1 of an access to a control register, with decode assists. True: a MOV, and *gpr is its general register;

@@ -29,10 +29,11 @@ static __always_inline bool host_has_ldt(void)
 }
 #endif
 
-static noinline void enter_prepare(struct svm_vcpu *svm)
+/* Once after each load, and when a tag is due. */
+static __always_inline void enter_prepare(struct svm_vcpu *svm)
 {
 	svm_vmsave(svm->run.host_pa);
-	if (svm->pending & SVM_PEND_ASID)
+	if (unlikely(svm->pending & SVM_PEND_ASID))
 		svm_asid_new(svm);
 	svm->pending = 0;
 }
@@ -49,7 +50,7 @@ notrace void svm_enter(struct keel_vcpu *vcpu)
 	vmcb->save.rflags = regs->rflags | svm->step_tf;
 	vmcb->control.int_state = vcpu->arch.events.shadow ? SVM_INT_STATE_SHADOW : 0;
 
-	if (unlikely(svm->pending || host_has_ldt()))
+	if (svm->pending || unlikely(host_has_ldt()))
 		enter_prepare(svm);
 	if (unlikely(this_cpu_read(svm_cpu.tsc_aux) != svm->tsc_aux))
 		svm_tsc_aux_load(svm->tsc_aux);

@@ -261,10 +261,12 @@ static noinline void after_exit_odd(struct keel_vcpu *vcpu, u32 code)
 }
 
 /* What few exits need. */
-static noinline enum keel_exit_kind after_exit_slow(struct keel_vcpu *vcpu, u32 code, const struct svm_exit_row *row)
+static noinline enum keel_exit_kind after_exit_slow(struct keel_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	const struct vmcb_control *control = &svm->vmcb->control;
+	u32 code = control->exit_code;
+	const struct svm_exit_row *row = row_of(code);
 	bool failed = row->kind == KEEL_EXIT_BAD_ENTRY;
 
 	if (row->flags & SVM_ROW_ODD)
@@ -333,22 +335,32 @@ notrace enum keel_exit_kind svm_after_exit(struct keel_vcpu *vcpu)
 
 	if (unlikely((flags & SVM_ROW_ODD) | control->tlb_control | svm->step.iret | svm->step.trap ||
 		     (svm->event_inj | control->exit_int_info) & SVM_EVENT_VALID))
-		return after_exit_slow(vcpu, code, row);
+		return after_exit_slow(vcpu);
 	return kind;
+}
+
+static noinline void decode_by_row(struct keel_vcpu *vcpu, const struct vmcb_control *control, struct keel_exit *exit)
+{
+	const struct svm_exit_row *row = row_of(control->exit_code);
+
+	if (row->needs & ~vcpu->arch.regs.valid)
+		svm_regs_load(vcpu, row->needs);
+	if (row->fn)
+		row->fn(vcpu, control, exit);
 }
 
 void svm_decode(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	const struct vmcb_control *control = &svm->vmcb->control;
-	const struct svm_exit_row *row = row_of(control->exit_code);
 
 	exit->hw_reason = control->exit_code;
 	exit->kind = svm->kind;
 	exit->insn_len = vcpu->arch.insn_len;
 	exit->nr_bytes = 0;
-	if (row->needs & ~vcpu->arch.regs.valid)
-		svm_regs_load(vcpu, row->needs);
-	if (row->fn)
-		row->fn(vcpu, control, exit);
+	/* The most frequent one that is decoded at all goes without the table. */
+	if (likely(control->exit_code == SVM_EXIT_NPF))
+		decode_npf(vcpu, control, exit);
+	else
+		decode_by_row(vcpu, control, exit);
 }
