@@ -30,7 +30,7 @@ static inline u8 take_byte(struct cursor *c)
 	return c->bytes[c->pos++];
 }
 
-static u64 take(struct cursor *c, u8 size)
+static __always_inline u64 take(struct cursor *c, u8 size)
 {
 	u64 v = 0;
 	u8 i;
@@ -40,7 +40,7 @@ static u64 take(struct cursor *c, u8 size)
 	return v;
 }
 
-static s64 take_signed(struct cursor *c, u8 size)
+static __always_inline s64 take_signed(struct cursor *c, u8 size)
 {
 	unsigned int spare = 64 - 8 * size;
 
@@ -52,7 +52,7 @@ static s64 take_signed(struct cursor *c, u8 size)
 static const u8 rep_prefix[2] = { EMU_PFX_REPNE, EMU_PFX_REP };
 
 /* Legacy prefixes and REX; answers the first byte that is neither. */
-static u8 take_prefixes(struct emu_insn *insn, struct cursor *c, bool is_long)
+static __always_inline u8 take_prefixes(struct emu_insn *insn, struct cursor *c, bool is_long)
 {
 	u8 byte;
 
@@ -105,7 +105,7 @@ static const u8 index_16[8] = {
 	EMU_REG_NONE, EMU_REG_NONE, EMU_REG_NONE, EMU_REG_NONE,
 };
 
-static void take_mem_16(struct emu_insn *insn, struct cursor *c, u8 mod, u8 rm)
+static __always_inline void take_mem_16(struct emu_insn *insn, struct cursor *c, u8 mod, u8 rm)
 {
 	insn->base = base_16[rm];
 	insn->index = index_16[rm];
@@ -117,7 +117,7 @@ static void take_mem_16(struct emu_insn *insn, struct cursor *c, u8 mod, u8 rm)
 		insn->disp = take_signed(c, mod);
 }
 
-static void take_mem(struct emu_insn *insn, struct cursor *c, u8 mod, u8 rm, bool is_long)
+static __always_inline void take_mem(struct emu_insn *insn, struct cursor *c, u8 mod, u8 rm, bool is_long)
 {
 	u8 sib, base = rm;
 
@@ -138,7 +138,7 @@ static void take_mem(struct emu_insn *insn, struct cursor *c, u8 mod, u8 rm, boo
 		insn->disp = take_signed(c, mod == 1 ? 1 : 4);
 }
 
-static void take_modrm(struct emu_insn *insn, struct cursor *c, bool is_long, u8 mod_or)
+static __always_inline void take_modrm(struct emu_insn *insn, struct cursor *c, bool is_long, u8 mod_or)
 {
 	u8 modrm = take_byte(c) | mod_or, mod = modrm >> 6, rm = modrm & 7;
 
@@ -158,7 +158,7 @@ static void take_modrm(struct emu_insn *insn, struct cursor *c, bool is_long, u8
 
 /* ---- immediates ---- */
 
-static void take_imm(struct emu_insn *insn, struct cursor *c, enum emu_imm kind)
+static __always_inline void take_imm(struct emu_insn *insn, struct cursor *c, enum emu_imm kind)
 {
 	unsigned int start = c->pos;
 	u8 z = insn->op_size == 2 ? 2 : 4;
@@ -221,7 +221,7 @@ static bool vex_map1_has_imm(u8 opcode)
 #define EVEX_MAPS	(VEX_MAPS | 1u << 5 | 1u << 6)
 #define XOP_MAPS	(1u << 8 | 1u << 9 | 1u << 10)
 
-static enum emu_decode_status take_vector(struct emu_insn *insn, struct cursor *c,
+static __always_inline enum emu_decode_status take_vector(struct emu_insn *insn, struct cursor *c,
 					  const struct emu_mode *mode, u8 escape)
 {
 	bool is_long = mode->cpu == EMU_CPU_LONG;
@@ -266,7 +266,7 @@ static enum emu_decode_status take_vector(struct emu_insn *insn, struct cursor *
 
 /* ---- the whole ---- */
 
-static u8 operand_size(const struct emu_insn *insn, const struct emu_mode *mode, u64 ot)
+static inline u8 operand_size(const struct emu_insn *insn, const struct emu_mode *mode, u64 ot)
 {
 	bool pfx = insn->prefixes & EMU_PFX_66;
 
@@ -275,14 +275,16 @@ static u8 operand_size(const struct emu_insn *insn, const struct emu_mode *mode,
 			return 4;
 		return (mode->bits == 32) != pfx ? 4 : 2;
 	}
-	if (insn->rex & 8 || ot & OT_CRDR || (ot & OT_NB64 && mode->intel))
+	if (insn->rex & 8)
+		return 8;
+	if (ot & (OT_CRDR | OT_NB64) && (ot & OT_CRDR || mode->intel))
 		return 8;
 	if (pfx)
 		return 2;
 	return ot & (OT_D64 | OT_NB64) ? 8 : 4;
 }
 
-static u8 address_size(const struct emu_insn *insn, const struct emu_mode *mode)
+static inline u8 address_size(const struct emu_insn *insn, const struct emu_mode *mode)
 {
 	bool pfx = insn->prefixes & EMU_PFX_67;
 
@@ -303,8 +305,23 @@ static enum emu_decode_status check_lock(struct emu_insn *insn, const struct emu
 	return EMU_DECODE_UD;
 }
 
-/* Rows that depend on more than map, opcode and /digit. */
-static u64 fix_row(struct emu_insn *insn, const struct emu_mode *mode, u64 ot)
+/* What the row, the mode and a LOCK prefix forbid. */
+#define OT_CONDITIONS (OT_UD | OT_I64 | OT_PROT | OT_MEM)
+
+static noinline enum emu_decode_status check_conditions(struct emu_insn *insn, const struct emu_mode *mode,
+							u64 ot)
+{
+	if (ot & OT_UD || (ot & OT_I64 && mode->cpu == EMU_CPU_LONG))
+		return EMU_DECODE_UD;
+	if (ot & OT_PROT && (mode->cpu == EMU_CPU_REAL || mode->cpu == EMU_CPU_VM86))
+		return EMU_DECODE_UD;
+	if (ot & OT_MEM && !emu_insn_modrm_mem(insn))
+		return EMU_DECODE_UD;
+	return insn->prefixes & EMU_PFX_LOCK ? check_lock(insn, mode, ot) : EMU_DECODED;
+}
+
+/* OT_FIX: rows that depend on more than map, opcode and /digit. */
+static noinline u64 fix_row(struct emu_insn *insn, const struct emu_mode *mode, u64 ot)
 {
 	unsigned int key = emu_insn_key(insn);
 
@@ -318,7 +335,7 @@ static u64 fix_row(struct emu_insn *insn, const struct emu_mode *mode, u64 ot)
 		return ot | OT_UD;		/* only POPCNT */
 	if (ot & OT_N16 && insn->prefixes & (EMU_PFX_66 | EMU_PFX_REP | EMU_PFX_REPNE))
 		return ot | OT_UD;		/* MOVNTI takes no such prefix */
-	if (insn->map == EMU_MAP_0F38 && (insn->opcode & 0xfe) == 0xf0) {
+	if (insn->map == EMU_MAP_0F38) {
 		if (insn->prefixes & EMU_PFX_REPNE)	/* CRC32 */
 			return (ot & ~OT_OP(0xff)) | (insn->opcode & 1 ? 0 : OT_BYTE);
 		return ot | OT_MEM;		/* MOVBE */
@@ -326,11 +343,9 @@ static u64 fix_row(struct emu_insn *insn, const struct emu_mode *mode, u64 ot)
 	return ot;
 }
 
-static u64 take_opcode(struct emu_insn *insn, struct cursor *c, u8 first)
+/* After 0F: the opcode and its row. */
+static __always_inline u64 take_escaped(struct emu_insn *insn, struct cursor *c)
 {
-	insn->opcode = first;
-	if (first != 0x0f)
-		return emu_optab_1[first];
 	insn->opcode = take_byte(c);
 	if (insn->opcode == 0x38) {
 		insn->map = EMU_MAP_0F38;
@@ -346,15 +361,14 @@ static u64 take_opcode(struct emu_insn *insn, struct cursor *c, u8 first)
 	return emu_optab_0f[insn->opcode];
 }
 
-static enum emu_decode_status decode(struct emu_insn *insn, struct cursor *c,
-				     const struct emu_mode *mode)
+static __always_inline enum emu_decode_status decode(struct emu_insn *insn, struct cursor *c, const struct emu_mode *mode)
 {
 	bool is_long = mode->cpu == EMU_CPU_LONG;
 	u8 first = take_prefixes(insn, c, is_long);
-	u64 ot;
+	u64 ot = emu_optab_1[first];
 
 	insn->addr_size = address_size(insn, mode);
-	if (first == 0xc4 || first == 0xc5 || first == 0x62 || first == 0x8f) {
+	if (unlikely(ot & OT_VEC)) {
 		u8 next = take_byte(c);
 
 		if (c->cut)
@@ -363,30 +377,28 @@ static enum emu_decode_status decode(struct emu_insn *insn, struct cursor *c,
 		if (is_vector(mode, first, next))
 			return take_vector(insn, c, mode, first);
 	}
-	ot = take_opcode(insn, c, first);
+	insn->opcode = first;
+	if (first == 0x0f)
+		ot = take_escaped(insn, c);
 	if (ot & OT_MODRM) {
 		/* MOV CR and DR ignore mod: no memory operand hides behind it. */
 		take_modrm(insn, c, is_long, ot & OT_CRDR ? 0xc0 : 0);
-		ot |= emu_optab_grp[OT_GET_GRP(ot)][insn->modrm >> 3 & 7];
+		if (OT_GET_GRP(ot))
+			ot |= emu_optab_grp[OT_GET_GRP(ot)][insn->modrm >> 3 & 7];
 	}
-	ot = fix_row(insn, mode, ot);
+	if (unlikely(ot & OT_FIX))
+		ot = fix_row(insn, mode, ot);
 	insn->op_size = operand_size(insn, mode, ot);
 	if (unlikely(ot & OT_N16 && insn->op_size == 2))
 		insn->op_size = 4;
-	take_imm(insn, c, OT_GET_IMM(ot));
+	if (OT_GET_IMM(ot) != IMM_NONE)
+		take_imm(insn, c, OT_GET_IMM(ot));
 	if (ot & OT_BYTE)
 		insn->op_size = 1;
 	insn->op = OT_GET_OP(ot);
 	insn->form = OT_GET_FORM(ot);
-
-	if (ot & OT_UD || (ot & OT_I64 && is_long))
-		return EMU_DECODE_UD;
-	if (ot & OT_PROT && (mode->cpu == EMU_CPU_REAL || mode->cpu == EMU_CPU_VM86))
-		return EMU_DECODE_UD;
-	if (ot & OT_MEM && !emu_insn_modrm_mem(insn))
-		return EMU_DECODE_UD;
-	if (unlikely(insn->prefixes & EMU_PFX_LOCK))
-		return check_lock(insn, mode, ot);
+	if (unlikely(ot & OT_CONDITIONS || insn->prefixes & EMU_PFX_LOCK))
+		return check_conditions(insn, mode, ot);
 	return EMU_DECODED;
 }
 

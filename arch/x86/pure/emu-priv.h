@@ -24,6 +24,8 @@
 #define OT_CRDR		BIT64(13)		/* mod ignored, native register size */
 #define OT_PROT		BIT64(14)		/* #UD in real and virtual-8086 mode */
 #define OT_N16		BIT64(15)		/* never 16-bit operands */
+#define OT_FIX		BIT64(40)		/* more than map, opcode and /digit decides: fix_row() */
+#define OT_VEC		BIT64(41)		/* may begin a vector prefix */
 #define OT_OP(op)	((u64)(op) << 16)	/* enum emu_op */
 #define OT_FORM(form)	((u64)(form) << 24)	/* enum emu_form */
 #define OT_GRP(grp)	((u64)(grp) << 32)	/* enum emu_group */
@@ -107,8 +109,7 @@ enum emu_bt_fn {
 	BT_TEST, BT_SET, BT_RESET, BT_COMPLEMENT,
 };
 
-/* The low `size` bytes (1, 2, 4, 8) of v, zero- or sign-extended. */
-u64 emu_zext(u64 v, u8 size);
+/* The low `size` bytes (1, 2, 4, 8) of v, sign-extended; emu_zext() is in emu.h. */
 u64 emu_sext(u64 v, u8 size);
 
 /* Each answers the result and replaces the flags it defines in *rflags. */

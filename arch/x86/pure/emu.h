@@ -262,6 +262,44 @@ void emu_start(struct emu *e);
  */
 enum emu_status emu_step(struct emu *e);
 
+/*
+ * A move between a general register, or an immediate, and memory, in 64-bit code and a segment without
+ * a base: what drivers use on devices. It is one access and one register: no struct emu for it.
+ */
+struct emu_move {
+	gva_t addr;
+	u64 value;		/* zero-extended: to be written; after a read, what was read */
+	u8 size;		/* bytes of memory: 1, 2, 4, 8 */
+	bool write;
+};
+
+/*
+ * Is it such a move? Then fills *move, for a write all of it, for a read all but the value. "No" tells
+ * nothing. emu_start() and emu_step() do the same, and more. `rip` is the instruction's.
+ */
+bool emu_move_plan(const struct emu_insn *insn, const struct emu_mode *mode, const u64 *regs, u64 rip,
+		   struct emu_move *move);
+
+/* The low `size` bytes (1, 2, 4, 8) of v. */
+static inline u64 emu_zext(u64 v, u8 size)
+{
+	return v & ~0ULL >> (64 - 8 * size);
+}
+
+/* Puts `value` into the instruction's register, of which it may be a part. */
+void emu_move_part(const struct emu_insn *insn, u64 value, u64 *regs);
+
+/* After the read: puts move->value, of which bits past move->size are ignored, into the register. RIP is the caller's. */
+static inline void emu_move_take(const struct emu_insn *insn, const struct emu_move *move, u64 *regs)
+{
+	u64 value = emu_zext(move->value, move->size);
+
+	if (likely(insn->op_size >= 4))
+		regs[insn->reg & 15] = value;
+	else
+		emu_move_part(insn, value, regs);
+}
+
 /* Does the decoded instruction read or write e->xmm? */
 bool emu_needs_xmm(const struct emu_insn *insn);
 

@@ -9,11 +9,6 @@
  */
 #include "emu-priv.h"
 
-u64 emu_zext(u64 v, u8 size)
-{
-	return v & (~0ULL >> (64 - 8 * size));
-}
-
 u64 emu_sext(u64 v, u8 size)
 {
 	unsigned int spare = 64 - 8 * size;

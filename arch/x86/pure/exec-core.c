@@ -31,30 +31,40 @@ void emu_put(u8 *bytes, u8 size, u64 val)
 		bytes[i] = val >> (8 * i);
 }
 
-static bool is_high_byte(const struct emu *e, u8 reg, u8 size)
+static bool is_high_byte(const struct emu_insn *insn, u8 reg, u8 size)
 {
-	return size == 1 && !e->insn.rex && reg >= 4;
+	return size == 1 && !insn->rex && reg >= 4;
 }
 
-u64 emu_gpr_read(const struct emu *e, u8 reg, u8 size)
+static inline u64 gpr_read(const struct emu_insn *insn, const u64 *regs, u8 reg, u8 size)
 {
-	if (is_high_byte(e, reg, size))
-		return e->regs[reg & 3] >> 8 & 0xff;
-	return emu_zext(e->regs[reg & 15], size);
+	if (is_high_byte(insn, reg, size))
+		return regs[reg & 3] >> 8 & 0xff;
+	return emu_zext(regs[reg & 15], size);
 }
 
-void emu_gpr_write(struct emu *e, u8 reg, u8 size, u64 val)
+static inline void gpr_write(const struct emu_insn *insn, u64 *regs, u8 reg, u8 size, u64 val)
 {
-	u64 *to = &e->regs[reg & 15], mask;
+	u64 *to = &regs[reg & 15], mask;
 
-	if (is_high_byte(e, reg, size)) {
-		to = &e->regs[reg & 3];
+	if (is_high_byte(insn, reg, size)) {
+		to = &regs[reg & 3];
 		*to = (*to & ~0xff00ULL) | (val & 0xff) << 8;
 		return;
 	}
 	/* A 32-bit result clears the upper half, shorter ones leave it alone. */
 	mask = size == 4 ? ~0ULL : ~0ULL >> (64 - 8 * size);
 	*to = (*to & ~mask) | emu_zext(val, size);
+}
+
+u64 emu_gpr_read(const struct emu *e, u8 reg, u8 size)
+{
+	return gpr_read(&e->insn, e->regs, reg, size);
+}
+
+void emu_gpr_write(struct emu *e, u8 reg, u8 size, u64 val)
+{
+	gpr_write(&e->insn, e->regs, reg, size, val);
 }
 
 void emu_gpr_later(struct emu *e, u8 reg, u8 size, u64 val)
@@ -73,18 +83,22 @@ u64 emu_addr_wrap(u64 v, u8 size)
 	return emu_zext(v, size);
 }
 
-u64 emu_offset(const struct emu *e)
+static inline u64 offset_of(const struct emu_insn *insn, const u64 *regs, u64 rip)
 {
-	const struct emu_insn *insn = &e->insn;
 	u64 off = insn->disp;
 
 	if (insn->base == EMU_REG_RIP)
-		off += e->rip + insn->len;
+		off += rip + insn->len;
 	else if (insn->base != EMU_REG_NONE)
-		off += e->regs[insn->base & 15];
+		off += regs[insn->base & 15];
 	if (insn->index != EMU_REG_NONE)
-		off += e->regs[insn->index & 15] << insn->scale;
-	return emu_addr_wrap(off, insn->addr_size);
+		off += regs[insn->index & 15] << insn->scale;
+	return insn->addr_size == 8 ? off : emu_zext(off, insn->addr_size);
+}
+
+u64 emu_offset(const struct emu *e)
+{
+	return offset_of(&e->insn, e->regs, e->rip);
 }
 
 static bool is_canonical(const struct emu *e, u64 addr)
@@ -190,6 +204,42 @@ enum emu_status emu_finish(struct emu *e)
 	e->rflags = e->run.rflags & ~FL_RF;
 	e->rip = e->mode.cpu == EMU_CPU_LONG ? next : (u32)next;
 	return EMU_DONE;
+}
+
+/* ---- plain moves ---- */
+
+bool emu_move_plan(const struct emu_insn *insn, const struct emu_mode *mode, const u64 *regs, u64 rip,
+		   struct emu_move *move)
+{
+	u8 size = insn->op_size;
+	u64 addr;
+
+	if (!emu_insn_modrm_mem(insn) || mode->cpu != EMU_CPU_LONG || insn->seg == EMU_FS || insn->seg == EMU_GS)
+		return false;
+	if (unlikely(insn->op != OP_MOV)) {
+		if (insn->op != OP_MOVZX)
+			return false;
+		size = insn->opcode & 1 ? 2 : 1;
+	}
+	move->write = insn->form != FORM_GE;
+	if (insn->form == FORM_EG)
+		move->value = gpr_read(insn, regs, insn->reg, size);
+	else if (insn->form == FORM_EI)
+		move->value = emu_zext(insn->imm, size);
+	else if (insn->form != FORM_GE)
+		return false;
+	addr = offset_of(insn, regs, rip);
+	/* The narrower of the two widths of a linear address is canonical in both. */
+	if ((u64)((s64)(addr << 16) >> 16) != addr)
+		return false;
+	move->addr = to_gva(addr);
+	move->size = size;
+	return true;
+}
+
+void emu_move_part(const struct emu_insn *insn, u64 value, u64 *regs)
+{
+	gpr_write(insn, regs, insn->reg, insn->op_size, value);
 }
 
 /* ---- entry points ---- */

@@ -50,8 +50,8 @@ const u64 emu_optab_1[256] = {
 	ALU_BLOCK(0x38, 0), [0x3e] = PFX, [0x3f] = I64,
 	[0x50 ... 0x5f] = D64,
 	[0x60 ... 0x61] = I64,
-	[0x62] = M | MEM | I64,
-	[0x63] = M | PROT | OPF(MOVSXD, GE),
+	[0x62] = M | MEM | I64 | OT_VEC,
+	[0x63] = M | PROT | OT_FIX | OPF(MOVSXD, GE),
 	[0x64 ... 0x67] = PFX,
 	[0x68] = IZ | D64,
 	[0x69] = M | IZ,
@@ -71,7 +71,7 @@ const u64 emu_optab_1[256] = {
 	[0x8c] = M | G(8C) | OPF(MOV_SREG, E),
 	[0x8d] = M | MEM,
 	[0x8e] = M | G(8E),
-	[0x8f] = M | D64 | G(1A) | OPF(POP, E),
+	[0x8f] = M | D64 | OT_VEC | G(1A) | OPF(POP, E),
 	[0x9a] = FAR | I64,
 	[0x9c ... 0x9d] = D64,
 	[0xa0] = B | MOFFS | OPF(MOV, AO), [0xa1] = MOFFS | OPF(MOV, AO),
@@ -86,7 +86,7 @@ const u64 emu_optab_1[256] = {
 	[0xb8 ... 0xbf] = IV,
 	[0xc0] = M | B | IB | OPF(SHIFT, EI), [0xc1] = M | IB | OPF(SHIFT, EI),
 	[0xc2] = IW | NB, [0xc3] = NB,
-	[0xc4 ... 0xc5] = M | MEM | I64,
+	[0xc4 ... 0xc5] = M | MEM | I64 | OT_VEC,
 	[0xc6] = M | B | IB | G(11) | OPF(MOV, EI), [0xc7] = M | IZ | G(11) | OPF(MOV, EI),
 	[0xc8] = OT_IMM(IMM_WB) | D64, [0xc9] = D64,
 	[0xca] = IW,
@@ -132,7 +132,7 @@ const u64 emu_optab_0f[256] = {
 	[0x70] = M | IB,
 	[0x71 ... 0x72] = M | IB | G(12), [0x73] = M | IB | G(14),
 	[0x74 ... 0x76] = M,
-	[0x78 ... 0x79] = M,
+	[0x78] = M | OT_FIX, [0x79] = M,
 	[0x7a ... 0x7b] = UD,
 	[0x7c ... 0x7d] = M,
 	[0x7e ... 0x7f] = M | OP(SSE),
@@ -150,7 +150,7 @@ const u64 emu_optab_0f[256] = {
 	[0xb3] = M | LK | OPF(BT, EG),
 	[0xb4 ... 0xb5] = M | MEM,
 	[0xb6 ... 0xb7] = M | OPF(MOVZX, GE),
-	[0xb8] = M,
+	[0xb8] = M | OT_FIX,
 	[0xb9] = UD,
 	[0xba] = M | IB | G(8),
 	[0xbb] = M | LK | OPF(BT, EG),
@@ -158,7 +158,7 @@ const u64 emu_optab_0f[256] = {
 	[0xbe ... 0xbf] = M | OPF(MOVSX, GE),
 	[0xc0] = M | B | LK | OPF(XADD, EG), [0xc1] = M | LK | OPF(XADD, EG),
 	[0xc2] = M | IB,
-	[0xc3] = M | MEM | OT_N16 | OPF(MOV, EG),
+	[0xc3] = M | MEM | OT_N16 | OT_FIX | OPF(MOV, EG),
 	[0xc4 ... 0xc6] = M | IB,
 	[0xc7] = M | G(9),
 	[0xd0 ... 0xd5] = M,
@@ -228,9 +228,9 @@ u64 emu_optab_0f38(u8 opcode)
 	if (!has_bit(valid_0f38, opcode))
 		return UD;
 	if (opcode == 0xf0)
-		return M | OPF(MOVBE, GE);
+		return M | OT_FIX | OPF(MOVBE, GE);
 	if (opcode == 0xf1)
-		return M | OPF(MOVBE, EG);
+		return M | OT_FIX | OPF(MOVBE, EG);
 	return M;
 }
 

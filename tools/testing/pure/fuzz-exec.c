@@ -7,6 +7,7 @@
 #define _GNU_SOURCE	/* register names of signal contexts */
 #include "harness.h"
 #include "drive.h"
+#include "ref-move.h"
 
 #define ARITH 0x8d5u
 #define CF 0x001u
@@ -176,6 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct drive d;
 	struct fuzz_input in = { data, size };
 	uint8_t bytes[EMU_INSN_MAX], how = fuzz_u8(&in);
+	bool planned;
 	static const uint8_t bits[] = { 16, 16, 32, 64 };
 
 	memset(&e, 0, sizeof(e));
@@ -188,6 +190,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (emu_decode(&e.insn, bytes, sizeof(bytes), &e.mode) != EMU_DECODED)
 		return 0;
 	fill_state(&e, &d, &in);
+	FUZZ_ASSERT(move_agrees(&e, e.regs[EMU_RSI] * 0x9e3779b97f4a7c15ULL, &planned));
+	FUZZ_ASSERT(!planned || e.mode.cpu == EMU_CPU_LONG);
 	if (native_ok && e.mode.cpu == EMU_CPU_LONG && how & 8) {
 		e.cr0 = 0;
 		e.cr4 = 0x200;

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE	/* register names of signal contexts */
 #include "harness.h"
 #include "drive.h"
+#include "ref-move.h"
 
 #define RF 0x10000
 
@@ -408,8 +409,56 @@ static void test_refusals(void)
 	CHECK_EQ(emu.fault.vector, EMU_UD);
 }
 
+/* The moves that need no machine, and what looks like one and is none. */
+static void test_moves(void)
+{
+	static const struct {
+		const char *bytes;
+		unsigned int len;
+		bool planned;
+	} moves[] = {
+		{ "\x89\x03", 2, true }, { "\x88\x23", 2, true }, { "\x40\x88\x23", 3, true },
+		{ "\x66\x89\x4b\x10", 4, true }, { "\x4c\x89\x54\xcb\x80", 5, true },
+		{ "\x8b\x03", 2, true }, { "\x8a\x23", 2, true }, { "\x40\x8a\x23", 3, true },
+		{ "\x66\x8b\x0b", 3, true }, { "\x48\x8b\x1b", 3, true },
+		{ "\x8b\x05\x10\0\0\0", 6, true }, { "\x67\x8b\x03", 3, true },
+		{ "\x8b\x04\x25\0\x10\0\0", 7, true },
+		{ "\xc6\x03\xfe", 3, true }, { "\x66\xc7\x03\xfe\xff", 5, true },
+		{ "\xc7\x03\xfe\xff\xff\xff", 6, true }, { "\x48\xc7\x03\xfe\xff\xff\xff", 7, true },
+		{ "\x0f\xb6\x03", 3, true }, { "\x66\x0f\xb6\x0b", 4, true },
+		{ "\x0f\xb7\x03", 3, true }, { "\x48\x0f\xb7\x1b", 4, true },
+		{ "\x0f\xc3\x03", 3, true },
+		{ "\x89\xc3", 2, false }, { "\x64\x89\x03", 3, false }, { "\x65\x8b\x03", 3, false },
+		{ "\x01\x03", 2, false }, { "\x87\x03", 2, false }, { "\x0f\xbe\x03", 3, false },
+		{ "\xa1\0\x10\0\0\0\0\0\0", 9, false }, { "\xa4", 1, false }, { "\xff\x33", 2, false },
+		{ "\x8c\x03", 2, false }, { "\x0f\x11\x03", 3, false },
+	};
+	static const u64 bases[] = { 0x1000, 0xfff, 0xfffffe0000000ULL, 0x7ffffffffffeULL, 0x800000000000ULL, ~0ULL };
+	unsigned int i, r;
+
+	for_each_row(row, moves) {
+		for (i = 0; i < ARRAY_SIZE(bases); i++) {
+			bool planned;
+
+			set_up(&mode_long, row->bytes, row->len);
+			for (r = 0; r < EMU_GPR_COUNT; r++)
+				emu.regs[r] = 0x8182838485868788ULL + 0x1111111111111111ULL * r;
+			emu.regs[EMU_RBX] = bases[i];
+			emu.regs[EMU_RCX] &= 0xff;
+			emu.rflags = 2 | RF;
+			CHECK(move_agrees(&emu, 0xf1f2f3f4f5f6f7f8ULL, &planned));
+			if (i == 0)
+				CHECK_EQ(planned, row->planned);
+		}
+	}
+	/* Elsewhere than in 64-bit code segments have bases and limits. */
+	SET_UP(mode_prot, "\x89\x03");
+	CHECK(!emu_move_plan(&emu.insn, &emu.mode, emu.regs, emu.rip, &(struct emu_move){ .size = 0 }));
+}
+
 int main(void)
 {
+	test_moves();
 	test_string_io();
 	test_locked();
 	test_rep_events();
