@@ -3,7 +3,7 @@
  * The kernel's own reads and writes of guest memory, on behalf of a guest: page walks, emulated
  * instructions, paravirtual structures.
  *
- * Owns the one place where a guest-physical address becomes a user pointer. Every access goes
+ * Owns, with gpa.h, the one place where a guest-physical address becomes a user pointer. Every access goes
  * through the process's mapping with the ordinary user-access functions, so swapped, shared or
  * missing pages are the host's business, and no page is held. Runs in task context with
  * current->mm the VM's.
@@ -13,34 +13,19 @@
  * after KVM_SET_USER_MEMORY_REGION returned. Data are stored before the log is marked.
  */
 #include <asm/unaligned.h>
-#include <keel/mem.h>
-#include <keel/vm.h>
+#include <keel/gpa.h>
 #include <linux/mm.h>
-#include <linux/nospec.h>
 #include <linux/rcupdate.h>
 #include <linux/uaccess.h>
 
-/*
- * The user address of @gpa in @slot; the slot's range passed access limits when it was set. The guest
- * chooses @gpa: also when the CPU speculates past the search for the slot, the address stays in it.
- */
-static void __user *slot_ptr(const struct keel_slot *slot, gpa_t gpa)
-{
-	u64 index = array_index_nospec(slotgeo_index(&slot->geo, gpa_gfn(gpa)), slot->geo.npages);
-
-	return (void __user *)(slot->geo.hva + (index << PAGE_SHIFT) + gpa_offset(gpa));
-}
-
-/* The slot behind @gpa that allows the access, or NULL. */
+/* The slot behind @gpa that allows the access, now the series' own, or NULL. */
 static struct keel_slot *slot_for(struct keel_gpa_series *series, gpa_t gpa, bool write)
 {
-	struct keel_slot *slot = series->slot;
-
-	if (!slot || !slotgeo_holds(&slot->geo, gpa_gfn(gpa)))
-		slot = series->slot = keel_slot_find(series->vm, gpa_gfn(gpa));
-	if (slot && write && (slot->geo.flags & SLOTGEO_READONLY))
+	if (gpa_raw(gpa) - series->base >= series->bytes && !keel_gpa_series_slot(series, gpa))
 		return NULL;
-	return slot;
+	if (write && (series->slot->geo.flags & SLOTGEO_READONLY))
+		return NULL;
+	return series->slot;
 }
 
 /* Bytes of the access that lie in the page of @gpa. */
@@ -95,47 +80,24 @@ static unsigned long copy_out(void __user *to, const void *from, unsigned int by
 	return raw_copy_to_user(to, from, bytes);
 }
 
-int keel_gpa_begin(struct keel_gpa_series *series, struct keel_vm *vm)
-{
-	might_fault();
-	series->vm = vm;
-	series->slot = NULL;
-	/* Behind a change of slots that itself waits for somebody's page. */
-	return down_read_killable(&vm->slots.access);
-}
-
-void keel_gpa_end(struct keel_gpa_series *series)
-{
-	up_read(&series->vm->slots.access);
-}
-
 int keel_gpa_series_read(struct keel_gpa_series *series, gpa_t gpa, void *to, unsigned int bytes)
 {
-	struct keel_slot *slot;
 	unsigned int now;
 
 	for (; bytes; bytes -= now, to += now, gpa = gpa_add(gpa, now)) {
 		now = in_page(gpa, bytes);
-		slot = slot_for(series, gpa, false);
-		if (!slot)
+		if (!slot_for(series, gpa, false))
 			return -ENXIO;
-		if (copy_in(to, slot_ptr(slot, gpa), now))
+		if (copy_in(to, keel_gpa_series_ptr(series, gpa), now))
 			return -EFAULT;
 	}
 	return 0;
 }
 
-int keel_gpa_series_word(struct keel_gpa_series *series, gpa_t gpa, u64 *value)
-{
-	struct keel_slot *slot = slot_for(series, gpa, false);
-
-	return slot ? __get_user(*value, (const u64 __user *)slot_ptr(slot, gpa)) : -EFAULT;
-}
-
 int keel_gpa_read(struct keel_vm *vm, gpa_t gpa, void *to, unsigned int bytes)
 {
-	struct keel_gpa_series series;
-	int ret = keel_gpa_begin(&series, vm);
+	struct keel_gpa_series series = { .vm = vm };
+	int ret = keel_gpa_begin(&series);
 
 	if (ret)
 		return ret;
@@ -156,7 +118,7 @@ int keel_gpa_series_write(struct keel_gpa_series *series, gpa_t gpa, const void 
 		if (!slot)
 			return -ENXIO;
 		/* A copy that faults half-way has stored something: mark in any case. */
-		ret = copy_out(slot_ptr(slot, gpa), from, now) ? -EFAULT : 0;
+		ret = copy_out(keel_gpa_series_ptr(series, gpa), from, now) ? -EFAULT : 0;
 		keel_dirty_mark(slot, gpa_gfn(gpa));
 		if (ret)
 			return ret;
@@ -166,8 +128,8 @@ int keel_gpa_series_write(struct keel_gpa_series *series, gpa_t gpa, const void 
 
 int keel_gpa_write(struct keel_vm *vm, gpa_t gpa, const void *from, unsigned int bytes)
 {
-	struct keel_gpa_series series;
-	int ret = keel_gpa_begin(&series, vm);
+	struct keel_gpa_series series = { .vm = vm };
+	int ret = keel_gpa_begin(&series);
 
 	if (ret)
 		return ret;
@@ -178,16 +140,17 @@ int keel_gpa_write(struct keel_vm *vm, gpa_t gpa, const void *from, unsigned int
 
 bool keel_gpa_poke(struct keel_vm *vm, gpa_t gpa, u8 value)
 {
+	struct keel_gpa_series series = { .vm = vm };
 	struct keel_slot *slot;
 	bool done = false;
 
 	atomic_inc(&vm->slots.pokes);
 	smp_mb__after_atomic(); /* with keel_gpa_poke_wait(): counted before the set is looked at */
 	rcu_read_lock();
-	slot = keel_slot_find(vm, gpa_gfn(gpa));
-	if (slot && !(slot->geo.flags & SLOTGEO_READONLY)) {
+	slot = slot_for(&series, gpa, true);
+	if (slot) {
 		pagefault_disable();
-		done = !__put_user(value, (u8 __user *)slot_ptr(slot, gpa));
+		done = !__put_user(value, (u8 __user *)keel_gpa_series_ptr(&series, gpa));
 		pagefault_enable();
 		if (done)
 			keel_dirty_mark(slot, gpa_gfn(gpa));
@@ -240,7 +203,7 @@ int keel_gpa_series_cmpxchg(struct keel_gpa_series *series, gpa_t gpa, u64 *old,
 		return -ENXIO;
 	if (in_page(gpa, bytes) != bytes)
 		return -EFAULT;
-	ret = cmpxchg_word(slot_ptr(slot, gpa), old, new, bytes);
+	ret = cmpxchg_word(keel_gpa_series_ptr(series, gpa), old, new, bytes);
 	/* A failed exchange writes too: the CPU stores back what it found. */
 	if (ret >= 0)
 		keel_dirty_mark(slot, gpa_gfn(gpa));
@@ -249,8 +212,8 @@ int keel_gpa_series_cmpxchg(struct keel_gpa_series *series, gpa_t gpa, u64 *old,
 
 int keel_gpa_cmpxchg(struct keel_vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned int bytes)
 {
-	struct keel_gpa_series series;
-	int ret = keel_gpa_begin(&series, vm);
+	struct keel_gpa_series series = { .vm = vm };
+	int ret = keel_gpa_begin(&series);
 
 	if (ret)
 		return ret;

@@ -87,7 +87,7 @@ int keel_slots_set(struct keel_vm *vm, const struct kvm_userspace_memory_region2
 
 /*
  * The slot that holds @gfn, or NULL. Context: within rcu_read_lock(), or slots.access, slots.lock
- * or mmu_lock held; the result is valid as long as that lasts.
+ * or mmu_lock held; the result is valid as long as that lasts. Without, it only tells whether there is one.
  */
 struct keel_slot *keel_slot_find(struct keel_vm *vm, gfn_t gfn);
 
@@ -103,7 +103,7 @@ bool keel_slots_hva_next(struct keel_vm *vm, u64 hva, u64 hva_end, gfn_t *cursor
 			 gfn_t *last);
 
 /*
- * --- gpa.c: the only code that turns a guest-physical address into a host access --------------
+ * --- gpa.c and gpa.h: the only code that turns a guest-physical address into a host access -----
  * It goes through the VM's user mapping: current->mm must be vm->mm, which the vCPU ioctls check.
  */
 
@@ -116,24 +116,7 @@ bool keel_slots_hva_next(struct keel_vm *vm, u64 hva, u64 hva_end, gfn_t *cursor
 int keel_gpa_read(struct keel_vm *vm, gpa_t gpa, void *to, unsigned int bytes);
 int keel_gpa_write(struct keel_vm *vm, gpa_t gpa, const void *from, unsigned int bytes);
 
-/*
- * Accesses in a row under one hold of slots.access, with the same rules. Between begin and end the
- * task neither returns to user space nor takes slots.lock.
- */
-struct keel_gpa_series {
-	struct keel_vm *vm;
-	struct keel_slot *slot;		/* of the last access, or NULL; stays valid until the end */
-};
-
-/* Return: 0, or -EINTR when the task is being killed: then there is nothing to end. */
-int keel_gpa_begin(struct keel_gpa_series *series, struct keel_vm *vm);
-void keel_gpa_end(struct keel_gpa_series *series);
-int keel_gpa_series_read(struct keel_gpa_series *series, gpa_t gpa, void *to, unsigned int bytes);
-int keel_gpa_series_write(struct keel_gpa_series *series, gpa_t gpa, const void *from, unsigned int bytes);
-/* One naturally aligned 8-byte word. */
-int keel_gpa_series_word(struct keel_gpa_series *series, gpa_t gpa, u64 *value);
-int keel_gpa_series_cmpxchg(struct keel_gpa_series *series, gpa_t gpa, u64 *old, u64 new,
-			    unsigned int bytes);
+/* Accesses in a row under one hold of slots.access: <keel/gpa.h>. */
 
 /*
  * Atomic compare-and-exchange of a naturally aligned 1, 2, 4 or 8-byte (16 with CMPXCHG16B: not here) guest word.

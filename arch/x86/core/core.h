@@ -34,6 +34,8 @@ static inline void keel_regs_dirty(struct keel_vcpu *vcpu, u32 groups)
 {
 	vcpu->arch.regs.valid |= groups;
 	vcpu->arch.regs.dirty |= groups;
+	if (groups & KEEL_RG_CODE)
+		vcpu->arch.regs.valid &= ~KEEL_RG_MODE;
 }
 
 static inline u32 keel_gpr32(const struct keel_vcpu *vcpu, unsigned int nr)
@@ -149,6 +151,11 @@ int keel_uexit_in(struct keel_vcpu *vcpu, u16 port, u8 size, u8 insn_len);
 int keel_uexit_string_io(struct keel_vcpu *vcpu, bool in, u16 port, u8 size, u32 count, const u8 *data);
 int keel_uexit_mmio(struct keel_vcpu *vcpu, gpa_t gpa, bool write, u8 *data, u8 bytes);
 void keel_uexit_take(struct keel_vcpu *vcpu, bool mmio, u8 *data, u32 bytes);
+/* The answer to an MMIO read: of the 8 bytes as many count as were asked for. */
+static inline u64 keel_uexit_mmio_value(const struct keel_vcpu *vcpu)
+{
+	return READ_ONCE(*(const u64 *)vcpu->run->mmio.data);
+}
 int keel_uexit_internal(struct keel_vcpu *vcpu, u32 suberror, const u64 *data, unsigned int nr);
 int keel_uexit_emulation(struct keel_vcpu *vcpu, const u8 *bytes, unsigned int nr);
 int keel_uexit_fail_entry(struct keel_vcpu *vcpu, u64 reason);

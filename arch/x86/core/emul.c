@@ -12,20 +12,34 @@
  */
 #include "core.h"
 #include "fpu.h"
+#include <asm/unaligned.h>
+#include <keel/gpa.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #define REP_BATCH 512		/* string iterations before the guest's events are looked at again */
 #define MMIO_PIECE 8		/* bytes of one KVM_EXIT_MMIO */
 
+/*
+ * What e.insn was decoded from. Decoding is a function of the bytes and the mode alone, and a driver's
+ * accesses come from few places: while both are the same there is no need to decode again.
+ */
+struct emul_decoded {
+	u64 low, high;			/* the bytes, as fetched */
+	struct emu_mode mode;
+	bool valid;
+};
+
 struct keel_emul {
 	struct emu e;
+	struct emu_move move;		/* instead of it, when moving */
+	bool moving;
 	enum emu_status status;		/* the effect in flight */
 	u8 bytes[EMU_INSN_MAX];		/* the instruction, as fetched */
 	u8 nr_bytes;
+	struct emul_decoded decoded;
 	bool translated;		/* gpa[] holds the access in flight */
-	bool waiting;			/* user space has the piece */
-	u8 piece;			/* its bytes */
+	u8 piece;			/* bytes that user space has */
 	bool hint_valid;
 	bool hint_write;		/* and written */
 	gpa_t hint;			/* what the exit said was touched */
@@ -45,13 +59,18 @@ void keel_emul_free(struct keel_vcpu *vcpu)
 }
 
 /* The tables as they nearly always are: true and *gpa, or nothing has happened. */
-static bool walk_quick(struct keel_gpa_series *series, const struct gwalk_ctx *ctx, gva_t gva, u32 access,
-		       gpa_t *gpa)
+static __always_inline bool walk_quick(struct keel_vcpu *vcpu, struct keel_gpa_series *series, gva_t gva,
+				       u32 access, gpa_t *gpa)
 {
-	struct gwalk_quick q;
+	const struct keel_regs *regs = &vcpu->arch.regs;
+	const struct gwalk_regs now = {
+		.cr0 = regs->cr0, .cr3 = regs->cr3, .cr4 = regs->cr4, .efer = regs->efer,
+		.maxphyaddr = vcpu->arch.cpuid.derived.maxphyaddr,
+	};
+	struct gwalk_quick q = gwalk_quick_start(&now, gva);
 	u64 entry;
 
-	if (!gwalk_quick_start(&q, ctx, gva))
+	if (!gwalk_quick_can(&now, gva))
 		return false;
 	do {
 		if (keel_gpa_series_word(series, gwalk_quick_at(&q), &entry))
@@ -64,13 +83,22 @@ static bool walk_quick(struct keel_gpa_series *series, const struct gwalk_ctx *c
  * 0 and *gpa; -EFAULT with *error for #PF, -EINVAL without; -EAGAIN: the tables kept changing, or the
  * task is being killed. Its frame is cleared, so it is kept apart.
  */
-static noinline_for_stack int walk_full(struct keel_gpa_series *series, const struct gwalk_ctx *ctx, gva_t gva,
+static noinline_for_stack int walk_full(struct keel_vcpu *vcpu, struct keel_gpa_series *series, gva_t gva,
 					u32 access, gpa_t *gpa, u32 *error)
 {
+	const struct keel_regs *regs = &vcpu->arch.regs;
 	enum gwalk_status status;
+	struct gwalk_ctx ctx;
 	struct gwalk w;
 
-	gwalk_start(&w, ctx, gva, access);
+	ctx.pse36 = true;
+	ctx.gbpages = cpuid_has(&vcpu->arch.cpuid.derived, CPUID_F_GBPAGES);
+	ctx.pdpte_walk = !keel_host_caps.pdptes;
+	if (!ctx.pdpte_walk)
+		memcpy(ctx.pdpte, regs->pdptr, sizeof(ctx.pdpte));
+	gwalk_ctx_set(&ctx, regs->cr0, regs->cr3, regs->cr4, regs->efer, regs->rflags,
+		      vcpu->arch.fpu.pkru, vcpu->arch.cpuid.derived.maxphyaddr);
+	gwalk_start(&w, &ctx, gva, access);
 	while ((status = gwalk_step(&w)) <= GWALK_SETBITS) {
 		u64 value = 0;
 
@@ -102,28 +130,18 @@ static noinline_for_stack int walk_full(struct keel_gpa_series *series, const st
 static int walk(struct keel_vcpu *vcpu, struct keel_gpa_series *series, gva_t gva, u32 access, gpa_t *gpa,
 		u32 *error)
 {
-	const struct keel_regs *regs = &vcpu->arch.regs;
-	struct gwalk_ctx ctx;
-
-	ctx.pse36 = true;
-	ctx.gbpages = cpuid_has(&vcpu->arch.cpuid.derived, CPUID_F_GBPAGES);
-	ctx.pdpte_walk = !keel_host_caps.pdptes;
 	keel_regs_need(vcpu, KEEL_RG_CR);
-	if (!ctx.pdpte_walk)
-		memcpy(ctx.pdpte, regs->pdptr, sizeof(ctx.pdpte));
-	gwalk_ctx_set(&ctx, regs->cr0, regs->cr3, regs->cr4, regs->efer, regs->rflags,
-		      vcpu->arch.fpu.pkru, vcpu->arch.cpuid.derived.maxphyaddr);
-	if (likely(walk_quick(series, &ctx, gva, access, gpa)))
+	if (likely(walk_quick(vcpu, series, gva, access, gpa)))
 		return 0;
-	return walk_full(series, &ctx, gva, access, gpa, error);
+	return walk_full(vcpu, series, gva, access, gpa, error);
 }
 
 int keel_walk(struct keel_vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, u32 *error)
 {
-	struct keel_gpa_series series;
+	struct keel_gpa_series series = { .vm = vcpu->vm };
 	int err;
 
-	if (keel_gpa_begin(&series, vcpu->vm))
+	if (keel_gpa_begin(&series))
 		return -EAGAIN;
 	err = walk(vcpu, &series, gva, access, gpa, error);
 	keel_gpa_end(&series);
@@ -156,15 +174,17 @@ static int fetch_page(struct keel_vcpu *vcpu, const struct emu_mode *mode, struc
 	const struct keel_regs *regs = &vcpu->arch.regs;
 	u64 linear = regs->rip + m->nr_bytes;
 	unsigned int n = EMU_INSN_MAX - m->nr_bytes;
-	struct keel_gpa_series series;
+	struct keel_gpa_series series = { .vm = vcpu->vm };
 	bool missing = false;
 	u32 error;
 	gpa_t gpa;
 	int err;
 
-	if (mode->cpu != EMU_CPU_LONG)
+	if (mode->cpu != EMU_CPU_LONG) {
+		keel_regs_need(vcpu, KEEL_RG_CODE);
 		linear = (u32)(linear + regs->seg[REGS_SEG_CS].base);
-	if (keel_gpa_begin(&series, vcpu->vm))
+	}
+	if (keel_gpa_begin(&series))
 		return KEEL_RESUME;
 	err = walk(vcpu, &series, to_gva(linear), GWALK_FETCH | (mode->cpl == 3 ? GWALK_USER : 0), &gpa,
 		   &error);
@@ -183,18 +203,60 @@ static int fetch_page(struct keel_vcpu *vcpu, const struct emu_mode *mode, struc
 	return KEEL_SKIP;
 }
 
-static int decode_at_rip(struct keel_vcpu *vcpu, struct keel_emul *m, const struct emu_mode *mode,
-			 struct emu_insn *insn)
+/*
+ * The same in the common case: 64-bit code, tables that need no look at the rules, the page's end not
+ * near. False: nothing has happened.
+ */
+static __always_inline bool fetch_quick(struct keel_vcpu *vcpu, const struct emu_mode *mode, u64 *low, u64 *high)
+{
+	u32 access = GWALK_FETCH | (mode->cpl == 3 ? GWALK_USER : 0);
+	struct keel_gpa_series series = { .vm = vcpu->vm };
+	bool got;
+	gpa_t gpa;
+
+	if (mode->cpu != EMU_CPU_LONG)
+		return false;
+	keel_regs_need(vcpu, KEEL_RG_CR);
+	if (keel_gpa_begin(&series))
+		return false;
+	got = walk_quick(vcpu, &series, to_gva(vcpu->arch.regs.rip), access, &gpa) &&
+	      gpa_offset(gpa) <= KEEL_PAGE_SIZE - EMU_INSN_MAX &&
+	      !keel_gpa_series_words(&series, gpa, low, EMU_INSN_MAX - sizeof(*high), high);
+	keel_gpa_end(&series);
+	return got;
+}
+
+/* Decode what fetch_quick() got. Return: whether it is an instruction. */
+static __always_inline bool decode_quick(struct keel_emul *m, u64 low, u64 high)
+{
+	struct emul_decoded *from = &m->decoded;
+
+	if (likely(from->low == low && from->high == high && from->valid &&
+		   !memcmp(&from->mode, &m->e.mode, sizeof(from->mode))))
+		return true;
+	put_unaligned(low, (u64 *)m->bytes);
+	put_unaligned(high, (u64 *)(m->bytes + EMU_INSN_MAX - sizeof(high)));
+	m->nr_bytes = EMU_INSN_MAX;
+	from->low = low;
+	from->high = high;
+	from->mode = m->e.mode;
+	from->valid = emu_decode(&m->e.insn, m->bytes, EMU_INSN_MAX, &m->e.mode) == EMU_DECODED;
+	return from->valid;
+}
+
+/* Whatever there is at RIP. As decode_at_rip(). */
+static noinline int decode_slowly(struct keel_vcpu *vcpu, struct keel_emul *m)
 {
 	enum emu_decode_status status;
 
 	m->nr_bytes = 0;
+	m->decoded.valid = false;
 	do {
-		int next = fetch_page(vcpu, mode, m);
+		int next = fetch_page(vcpu, &m->e.mode, m);
 
 		if (next != KEEL_SKIP)
 			return next;
-		status = emu_decode(insn, m->bytes, m->nr_bytes, mode);
+		status = emu_decode(&m->e.insn, m->bytes, m->nr_bytes, &m->e.mode);
 	} while (status == EMU_DECODE_MORE);
 	switch (status) {
 	case EMU_DECODED:
@@ -208,12 +270,23 @@ static int decode_at_rip(struct keel_vcpu *vcpu, struct keel_emul *m, const stru
 	}
 }
 
+/* Fills e.mode, e.insn and bytes[]: KEEL_SKIP. Else the guest has a fault, or runs again, or user space is told. */
+static __always_inline int decode_at_rip(struct keel_vcpu *vcpu, struct keel_emul *m)
+{
+	u64 low, high;
+
+	keel_emu_mode(vcpu, &m->e.mode);
+	if (likely(fetch_quick(vcpu, &m->e.mode, &low, &high) && decode_quick(m, low, high)))
+		return KEEL_SKIP;
+	return decode_slowly(vcpu, m);
+}
+
 int keel_emul_decode(struct keel_vcpu *vcpu, struct emu_insn *insn)
 {
-	struct emu_mode mode;
+	int next = decode_at_rip(vcpu, vcpu->arch.emul);
 
-	keel_emu_mode(vcpu, &mode);
-	return decode_at_rip(vcpu, vcpu->arch.emul, &mode, insn);
+	*insn = vcpu->arch.emul->e.insn;
+	return next;
 }
 
 /* --- effects --------------------------------------------------------------------------------------- */
@@ -279,6 +352,23 @@ static gpa_t access_gpa(const struct keel_emul *m, u32 *left)
 	return gpa_add(m->gpa[1], m->done - first);
 }
 
+static int access_user(struct keel_vcpu *vcpu, struct keel_emul *m, gpa_t gpa, u8 *data, u32 bytes, bool write)
+{
+	m->piece = bytes;
+	return keel_uexit_mmio(vcpu, gpa, write, data, bytes);
+}
+
+/* access_io() where somebody in the kernel listens. */
+static noinline int access_heard(struct keel_vcpu *vcpu, struct keel_emul *m, gpa_t gpa, u8 *data, u32 bytes)
+{
+	u64 value = 0;
+
+	memcpy(&value, data, bytes);
+	if (keel_iobus_write(vcpu->vm, KEEL_BUS_MMIO, gpa_raw(gpa), bytes, value))
+		return KEEL_SKIP;
+	return access_user(vcpu, m, gpa, data, bytes, true);
+}
+
 /* A piece that has no memory behind it. KEEL_SKIP: somebody in the kernel took it. */
 static int access_io(struct keel_vcpu *vcpu, struct keel_emul *m, gpa_t gpa, u8 *data, u32 bytes,
 		     bool write)
@@ -286,16 +376,9 @@ static int access_io(struct keel_vcpu *vcpu, struct keel_emul *m, gpa_t gpa, u8 
 	if (vcpu->arch.apic && (keel_apic_mmio(vcpu, gpa, write, data, bytes) ||
 				keel_chips_mmio(vcpu, gpa, write, data, bytes)))
 		return KEEL_SKIP;
-	if (write) {
-		u64 value = 0;
-
-		memcpy(&value, data, bytes);
-		if (keel_iobus_write(vcpu->vm, KEEL_BUS_MMIO, gpa_raw(gpa), bytes, value))
-			return KEEL_SKIP;
-	}
-	m->waiting = true;
-	m->piece = bytes;
-	return keel_uexit_mmio(vcpu, gpa, write, data, bytes);
+	if (write && keel_iobus_any(&vcpu->vm->iobus, KEEL_BUS_MMIO))
+		return access_heard(vcpu, m, gpa, data, bytes);
+	return access_user(vcpu, m, gpa, data, bytes, write);
 }
 
 static int access_move(struct keel_vcpu *vcpu, struct keel_emul *m, bool write)
@@ -378,14 +461,12 @@ static int effect_port(struct keel_vcpu *vcpu, struct keel_emul *m)
 		if (keel_iobus_write(vcpu->vm, KEEL_BUS_PIO, io->port, io->size, value))
 			return KEEL_SKIP;
 	}
-	m->waiting = true;
 	return keel_uexit_string_io(vcpu, in, io->port, io->size, io->count, emu_data(&m->e));
 }
 
 /* User space has served the piece. */
 static void effect_served(struct keel_vcpu *vcpu, struct keel_emul *m)
 {
-	m->waiting = false;
 	if (m->status == EMU_IN) {
 		u32 bytes = m->e.io.size * m->e.io.count;
 
@@ -399,6 +480,46 @@ static void effect_served(struct keel_vcpu *vcpu, struct keel_emul *m)
 			keel_uexit_take(vcpu, true, emu_data(&m->e) + m->done, m->piece);
 		m->done += m->piece;
 	}
+}
+
+/* --- plain moves -------------------------------------------------------------------------------------- */
+
+/*
+ * One read or write of one page, the one that exited, by an instruction that does nothing else: it needs no
+ * machine. The access the CPU translated, as access_translate() says; a write of what exited as a
+ * read is left to the machine, and so is a read of a slot that only refused the write.
+ */
+static bool is_exited_move(struct keel_vcpu *vcpu, struct keel_emul *m, gpa_t gpa)
+{
+	const struct keel_regs *regs = &vcpu->arch.regs;
+	bool write = vcpu->arch.exit.fault.access & KEEL_ACCESS_WRITE;
+
+	return emu_move_plan(&m->e.insn, &m->e.mode, regs->gpr, regs->rip, &m->move) &&
+	       m->move.write == write && gva_offset(m->move.addr) == gpa_offset(gpa) &&
+	       gpa_offset(gpa) + m->move.size <= KEEL_PAGE_SIZE;
+}
+
+/* The access is done. */
+static int move_finish(struct keel_vcpu *vcpu, struct keel_emul *m)
+{
+	if (!m->move.write)
+		emu_move_take(&m->e.insn, &m->move, vcpu->arch.regs.gpr);
+	keel_skip(vcpu, m->e.insn.len);
+	return KEEL_RESUME;
+}
+
+static int move_start(struct keel_vcpu *vcpu, struct keel_emul *m, gpa_t gpa)
+{
+	int next = access_io(vcpu, m, gpa, (u8 *)&m->move.value, m->move.size, m->move.write);
+
+	return next == KEEL_SKIP ? move_finish(vcpu, m) : next;
+}
+
+static int move_served(struct keel_vcpu *vcpu, struct keel_emul *m)
+{
+	if (!m->move.write)
+		m->move.value = keel_uexit_mmio_value(vcpu);
+	return move_finish(vcpu, m);
 }
 
 /* --- the loop --------------------------------------------------------------------------------------- */
@@ -519,6 +640,8 @@ int keel_emul_continue(struct keel_vcpu *vcpu)
 {
 	struct keel_emul *m = vcpu->arch.emul;
 
+	if (m->moving)
+		return move_served(vcpu, m);
 	effect_served(vcpu, m);
 	if (m->status != EMU_AGAIN) {
 		int next = effect_memory(vcpu, m);
@@ -543,17 +666,18 @@ int keel_emul_start(struct keel_vcpu *vcpu, const gpa_t *gpa, bool string_io)
 	struct keel_emul *m = vcpu->arch.emul;
 	int next;
 
-	keel_emu_mode(vcpu, &m->e.mode);
-	next = decode_at_rip(vcpu, m, &m->e.mode, &m->e.insn);
+	next = decode_at_rip(vcpu, m);
 	if (next != KEEL_SKIP)
 		return next;
+	m->moving = gpa && is_exited_move(vcpu, m, *gpa);
+	if (likely(m->moving))
+		return move_start(vcpu, m, *gpa);
 	/* The CPU has checked the ports of the instruction that exited, of no other. */
 	if (string_io && !is_exited_io(&vcpu->arch.exit, &m->e.insn))
 		return KEEL_RESUME;
 	emul_load(vcpu, m);
 	m->e.string_io = string_io;
 	m->translated = false;
-	m->waiting = false;
 	m->hint_valid = gpa && !is_string(&m->e.insn) && !is_stack_mem(&m->e.insn);
 	if (m->hint_valid) {
 		m->hint = *gpa;

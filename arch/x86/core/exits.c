@@ -71,8 +71,6 @@ static bool fast_fault(struct keel_vcpu *vcpu)
 {
 	struct keel_exit *exit = &vcpu->arch.exit;
 
-	if (!READ_ONCE(vcpu->vm->slots.logging))
-		return false;
 	static_call(keel_decode)(vcpu, exit);
 	return exit->fault.access & KEEL_ACCESS_WRITE && keel_tdp_fault_fast(vcpu, exit->fault.gpa);
 }
@@ -147,25 +145,28 @@ static int exit_skip(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return KEEL_SKIP;
 }
 
+/* An event's delivery, or a walk of the guest's tables, went to a device: nobody can finish that. */
+static noinline int exit_fault_delivery(struct keel_vcpu *vcpu, const struct keel_exit *exit)
+{
+	u64 data[] = { 0, exit->hw_reason, exit->fault.access, gpa_raw(exit->fault.gpa) };
+
+	return keel_uexit_internal(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, data, ARRAY_SIZE(data));
+}
+
 static int exit_fault(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	gpa_t gpa = exit->fault.gpa;
-	long ret = keel_tdp_fault(vcpu, gpa, exit->fault.access);
+	long ret = keel_tdp_fault(vcpu, exit->fault.gpa, exit->fault.access);
 
 	if (likely(ret == KEEL_TDP_MAPPED))
 		return KEEL_RESUME;
 	if (ret < 0)
 		return ret;
-	/* An event's delivery, or a walk of the guest's tables, went to a device: nobody can finish that. */
 	if (vcpu->arch.events.exception_injected || vcpu->arch.events.interrupt_injected ||
-	    vcpu->arch.events.nmi_injected) {
-		u64 data[] = { 0, exit->hw_reason, exit->fault.access, gpa_raw(gpa) };
-
-		return keel_uexit_internal(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, data, ARRAY_SIZE(data));
-	}
+	    vcpu->arch.events.nmi_injected)
+		return exit_fault_delivery(vcpu, exit);
 	if (exit->fault.access & (KEEL_ACCESS_EXEC | KEEL_ACCESS_TABLE))
 		return keel_uexit_emulation(vcpu, NULL, 0);
-	return keel_emul_start(vcpu, &gpa, false);
+	return keel_emul_start(vcpu, &exit->fault.gpa, false);
 }
 
 static int exit_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
@@ -397,7 +398,7 @@ static int cr_operands(struct keel_vcpu *vcpu, const struct emu_insn *insn, stru
  * The CPU did not say how long the instruction is, or which registers it names: decode it. KEEL_SKIP
  * when known; KEEL_RESUME when what is there now is another instruction: the guest runs that.
  */
-static int exit_decode_insn(struct keel_vcpu *vcpu, const struct exit_row *row, struct keel_exit *exit)
+static noinline int exit_decode_insn(struct keel_vcpu *vcpu, const struct exit_row *row, struct keel_exit *exit)
 {
 	struct emu_insn insn;
 	int next = keel_emul_decode(vcpu, &insn);
@@ -437,10 +438,18 @@ int keel_exit_handle(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 	struct keel_exit *exit = &vcpu->arch.exit;
 	int next;
 
-	exit->kind = kind;
-	exit->insn_len = vcpu->arch.insn_len;
-	/* The hottest exit to user space goes without the table: no indirect call. */
-	next = kind == KEEL_EXIT_IO ? exit_io(vcpu, exit) : exit_by_row(vcpu, exit);
+	/* The hottest exits to user space go without the table: no indirect call. */
+	if (kind == KEEL_EXIT_IO) {
+		exit->insn_len = vcpu->arch.insn_len;
+		next = exit_io(vcpu, exit);
+	} else if (kind == KEEL_EXIT_FAULT) {
+		static_call(keel_decode)(vcpu, exit);
+		next = exit_fault(vcpu, exit);
+	} else {
+		exit->kind = kind;
+		exit->insn_len = vcpu->arch.insn_len;
+		next = exit_by_row(vcpu, exit);
+	}
 	if (next == KEEL_SKIP || next == KEEL_SKIP_USER) {
 		keel_skip(vcpu, exit->insn_len);
 		next = next == KEEL_SKIP ? KEEL_RESUME : KEEL_USER;

@@ -11,6 +11,7 @@
  * Contexts: as core.h says. KVM documentation: "KVM-specific MSRs"; KVM API: KVM_KVMCLOCK_CTRL.
  */
 #include "core.h"
+#include <keel/gpa.h>
 #include <keel/host.h>
 
 static void due(struct keel_vcpu *vcpu, enum keel_pv_due what)
@@ -272,10 +273,10 @@ static void steal_write(struct keel_vcpu *vcpu, struct keel_gpa_series *series)
 void keel_pv_serve(struct keel_vcpu *vcpu)
 {
 	unsigned long what = xchg(&vcpu->arch.pv.due, 0);
-	struct keel_gpa_series series;
+	struct keel_gpa_series series = { .vm = vcpu->vm };
 
 	/* Refused only to a thread that is being killed. */
-	if (!what || keel_gpa_begin(&series, vcpu->vm))
+	if (!what || keel_gpa_begin(&series))
 		return;
 	if (what & BIT(KEEL_PV_CLOCK))
 		clock_write(vcpu, &series);

@@ -58,36 +58,68 @@ void keel_regs_reset(struct keel_vcpu *vcpu)
 	regs->dirty = KEEL_RG_ALL;
 }
 
+/* regs.code and the control registers. Segments that were set and not yet committed are not in the hardware. */
+static void need_mode(struct keel_vcpu *vcpu)
+{
+	struct keel_regs *regs = &vcpu->arch.regs;
+
+	if (likely(!(regs->valid & KEEL_RG_CODE))) {
+		keel_regs_need(vcpu, KEEL_RG_MODE | KEEL_RG_CR);
+		return;
+	}
+	keel_regs_need(vcpu, KEEL_RG_CR);
+	if (regs->valid & KEEL_RG_MODE)
+		return;
+	regs->code = (struct keel_code){
+		.l = regs->seg[REGS_SEG_CS].l,
+		.db = regs->seg[REGS_SEG_CS].db,
+		.dpl = regs->seg[REGS_SEG_SS].dpl,
+	};
+	regs->valid |= KEEL_RG_MODE;
+}
+
+static bool is_64bit(const struct keel_regs *regs)
+{
+	return regs->efer & REGS_EFER_LMA && regs->code.l;
+}
+
 bool keel_in_64bit(struct keel_vcpu *vcpu)
 {
-	keel_regs_need(vcpu, KEEL_RG_CODE | KEEL_RG_CR);
-	return vcpu->arch.regs.efer & REGS_EFER_LMA && vcpu->arch.regs.seg[REGS_SEG_CS].l;
+	need_mode(vcpu);
+	return is_64bit(&vcpu->arch.regs);
+}
+
+static unsigned int cpl_of(const struct keel_regs *regs)
+{
+	if (!(regs->cr0 & REGS_CR0_PE))
+		return 0;
+	return regs->rflags & X86_RFLAGS_VM ? 3 : regs->code.dpl;
 }
 
 unsigned int keel_cpl(struct keel_vcpu *vcpu)
 {
-	keel_regs_need(vcpu, KEEL_RG_CODE | KEEL_RG_CR);
-	if (!(vcpu->arch.regs.cr0 & REGS_CR0_PE))
-		return 0;
-	if (vcpu->arch.regs.rflags & X86_RFLAGS_VM)
-		return 3;
-	return vcpu->arch.regs.seg[REGS_SEG_SS].dpl;
+	need_mode(vcpu);
+	return cpl_of(&vcpu->arch.regs);
 }
 
 void keel_emu_mode(struct keel_vcpu *vcpu, struct emu_mode *mode)
 {
 	const struct keel_regs *regs = &vcpu->arch.regs;
-	bool wide = keel_in_64bit(vcpu);
 
+	need_mode(vcpu);
 	mode->intel = vcpu->arch.cpuid.derived.vendor == CPUID_VENDOR_INTEL;
-	mode->cpl = keel_cpl(vcpu);
-	mode->bits = wide ? 64 : regs->seg[REGS_SEG_CS].db ? 32 : 16;
+	if (likely(is_64bit(regs) && regs->cr0 & REGS_CR0_PE && !(regs->rflags & X86_RFLAGS_VM))) {
+		mode->cpu = EMU_CPU_LONG;
+		mode->bits = 64;
+		mode->cpl = regs->code.dpl;
+		return;
+	}
+	mode->cpl = cpl_of(regs);
+	mode->bits = is_64bit(regs) ? 64 : regs->code.db ? 32 : 16;
 	if (!(regs->cr0 & REGS_CR0_PE))
 		mode->cpu = EMU_CPU_REAL;
-	else if (regs->rflags & X86_RFLAGS_VM)
-		mode->cpu = EMU_CPU_VM86;
 	else
-		mode->cpu = wide ? EMU_CPU_LONG : EMU_CPU_PROT;
+		mode->cpu = regs->rflags & X86_RFLAGS_VM ? EMU_CPU_VM86 : EMU_CPU_PROT;
 }
 
 void keel_special_get(struct keel_vcpu *vcpu, struct regs_special *out)

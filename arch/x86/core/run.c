@@ -65,6 +65,9 @@ static __always_inline bool exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kin
 {
 	if (kind == KEEL_EXIT_IO)
 		return fast_out(vcpu);
+	/* Faults are cheap where the log alone wants to see the write. */
+	if (kind == KEEL_EXIT_FAULT && !READ_ONCE(vcpu->vm->slots.logging))
+		return false;
 	return KEEL_FAST_KINDS & BIT(kind) && keel_exit_fast(vcpu, kind);
 }
 

@@ -54,7 +54,7 @@ struct tdp_fault {
 	u64 seq;
 	u64 pat;			/* RADIX_IGNORE_PAT or 0 */
 	bool write;
-	struct keel_pfn host;
+	struct keel_pfn *host;		/* steps 4 to 7 */
 };
 
 static int cache_fill(struct radix_cache *cache)
@@ -128,12 +128,12 @@ bool keel_tdp_fault_fast(struct keel_vcpu *vcpu, gpa_t gpa)
 /* Does the answer of keel_pfn_get() still hold? Trims the neighbours when only they do not. */
 static bool still_valid(struct keel_vm *vm, struct tdp_fault *fault, unsigned int *nr)
 {
-	u64 span = radix_span(fault->host.level);
+	u64 span = radix_span(fault->host->level);
 	u64 hva = slotgeo_hva(&fault->geo, to_gfn(gfn_raw(fault->gfn) & ~(span - 1)));
 
 	if (vm->slots.generation != fault->generation)
 		return false;
-	*nr = fault->host.nr;
+	*nr = fault->host->nr;
 	if (!keel_notify_retry(vm, fault->seq, hva, hva + (max_t(u64, span, *nr) << PAGE_SHIFT)))
 		return true;
 	if (*nr == 1)
@@ -146,7 +146,7 @@ static bool still_valid(struct keel_vm *vm, struct tdp_fault *fault, unsigned in
 static void install_around(struct radix_tree *tree, struct radix_cache *cache,
 			   const struct tdp_fault *fault, unsigned int nr, bool logging)
 {
-	const struct keel_pfn *host = &fault->host;
+	const struct keel_pfn *host = fault->host;
 	u64 pa[KEEL_AROUND_MAX], ro = host->writable && !logging ? 0 : RADIX_RUN_RO;
 	unsigned int i, made;
 
@@ -161,7 +161,7 @@ static enum radix_result install_one(struct radix_tree *tree, struct radix_cache
 				     const struct tdp_fault *fault, unsigned int level,
 				     unsigned int access, struct radix_gather *g)
 {
-	const struct keel_pfn *host = &fault->host;
+	const struct keel_pfn *host = fault->host;
 	u64 align = radix_span(level) - 1, flags = RADIX_ACCESSED;
 
 	if (fault->write)
@@ -182,16 +182,16 @@ static int install(struct keel_vcpu *vcpu, struct tdp_fault *fault, unsigned int
 	struct radix_tree *tree = &vcpu->vm->arch.tdp.tree;
 	struct radix_cache *cache = &vcpu->arch.cache.pages;
 	bool logging = fault->geo.flags & SLOTGEO_LOG_DIRTY;
-	unsigned int access = RADIX_R | RADIX_X, level = fault->host.level;
+	unsigned int access = RADIX_R | RADIX_X, level = fault->host->level;
 	enum radix_result result;
 	struct radix_gather g;
 
-	if (fault->host.writable && (fault->write || !logging))
+	if (fault->host->writable && (fault->write || !logging))
 		access |= RADIX_W;
 	/* Caches keep memory coherent whatever the guest asks for, unless a device's DMA bypasses them. */
 	fault->pat = keel_noncoherent(vcpu->vm) ? 0 : RADIX_IGNORE_PAT;
 	radix_gather_init(&g, NULL, 0);
-	keel_pfn_dirty(&fault->host, nr);
+	keel_pfn_dirty(fault->host, nr);
 	if (fault->write)
 		keel_dirty_mark(fault->slot, fault->gfn);
 	do {
@@ -221,25 +221,27 @@ static bool find_slot(struct keel_vm *vm, struct tdp_fault *fault)
 }
 
 /* Steps 3 to 7. Return: 0, -EAGAIN to start over, or a final errno. */
-static int map_host(struct keel_vcpu *vcpu, struct tdp_fault *fault)
+static noinline int map_host(struct keel_vcpu *vcpu, struct tdp_fault *fault)
 {
 	struct keel_vm *vm = vcpu->vm;
+	struct keel_pfn host;
 	unsigned int nr;
 	int ret;
 
 	fault->seq = keel_notify_begin(vm);
-	ret = keel_pfn_get(&fault->geo, fault->gfn, fault->write, &fault->host);
+	ret = keel_pfn_get(&fault->geo, fault->gfn, fault->write, &host);
 	if (ret)
 		return ret;
-	if (fault->host.level > keel_host_caps.max_level)
-		fault->host.level = keel_host_caps.max_level;
+	if (host.level > keel_host_caps.max_level)
+		host.level = keel_host_caps.max_level;
+	fault->host = &host;
 	ret = cache_fill(&vcpu->arch.cache.pages);
 	if (!ret) {
 		spin_lock(&vm->mmu_lock);
 		ret = still_valid(vm, fault, &nr) ? install(vcpu, fault, nr) : -EAGAIN;
 		spin_unlock(&vm->mmu_lock);
 	}
-	keel_pfn_put(&fault->host, !ret);
+	keel_pfn_put(&host, !ret);
 	return ret;
 }
 
@@ -250,14 +252,13 @@ static void report_poison(const struct tdp_fault *fault)
 			PAGE_SHIFT, current);
 }
 
-long keel_tdp_fault(struct keel_vcpu *vcpu, gpa_t gpa, u8 access)
+/* All steps, as often as something changed meanwhile. */
+static noinline long map(struct keel_vcpu *vcpu, gpa_t gpa, bool write)
 {
-	struct tdp_fault fault;
+	struct tdp_fault fault = { .gfn = gpa_gfn(gpa), .write = write };
 	unsigned int tries;
 	int ret;
 
-	fault.gfn = gpa_gfn(gpa);
-	fault.write = access & KEEL_ACCESS_WRITE;
 	for (tries = 0; tries < TDP_TRIES; tries++) {
 		if (!find_slot(vcpu->vm, &fault))
 			return KEEL_TDP_MMIO;
@@ -275,4 +276,12 @@ long keel_tdp_fault(struct keel_vcpu *vcpu, gpa_t gpa, u8 access)
 		cond_resched();
 	}
 	return KEEL_TDP_MAPPED;
+}
+
+/* Where there is no slot there is a device, and nothing to set up for. Only the answer's existence counts here. */
+long keel_tdp_fault(struct keel_vcpu *vcpu, gpa_t gpa, u8 access)
+{
+	if (!keel_slot_find(vcpu->vm, gpa_gfn(gpa)))
+		return KEEL_TDP_MMIO;
+	return map(vcpu, gpa, access & KEEL_ACCESS_WRITE);
 }

@@ -7,6 +7,7 @@
  * read once and only as data. Contexts: vCPU loaded, IRQs on. Source: KVM API, "The kvm_run structure".
  */
 #include "core.h"
+#include <asm/unaligned.h>
 
 #define PIO_PAGE_OFFSET PAGE_SIZE	/* of the port data within the vCPU's mapping */
 
@@ -64,6 +65,22 @@ int keel_uexit_string_io(struct keel_vcpu *vcpu, bool in, u16 port, u8 size, u32
 	return uexit_io(vcpu, in, port, size, count);
 }
 
+/* One piece of an access, 1 to 8 bytes; the sizes that registers have without the general copy's set-up. */
+static __always_inline void copy_piece(u8 *to, const u8 *from, u32 bytes)
+{
+	switch (bytes) {
+	case 4:
+		put_unaligned(get_unaligned((const u32 *)from), (u32 *)to);
+		break;
+	case 8:
+		put_unaligned(get_unaligned((const u64 *)from), (u64 *)to);
+		break;
+	default:
+		while (bytes--)
+			to[bytes] = from[bytes];
+	}
+}
+
 int keel_uexit_mmio(struct keel_vcpu *vcpu, gpa_t gpa, bool write, u8 *data, u8 bytes)
 {
 	struct kvm_run *run = vcpu->run;
@@ -78,13 +95,16 @@ int keel_uexit_mmio(struct keel_vcpu *vcpu, gpa_t gpa, bool write, u8 *data, u8 
 	run->mmio.is_write = write;
 	memset(run->mmio.data, 0, sizeof(run->mmio.data));
 	if (write)
-		memcpy(run->mmio.data, data, bytes);
+		copy_piece(run->mmio.data, data, bytes);
 	return KEEL_USER;
 }
 
 void keel_uexit_take(struct keel_vcpu *vcpu, bool mmio, u8 *data, u32 bytes)
 {
-	memcpy(data, mmio ? vcpu->run->mmio.data : vcpu->pio_data, bytes);
+	if (mmio)
+		copy_piece(data, vcpu->run->mmio.data, bytes);
+	else
+		memcpy(data, vcpu->pio_data, bytes);
 }
 
 int keel_uexit_internal(struct keel_vcpu *vcpu, u32 suberror, const u64 *data, unsigned int nr)
@@ -125,18 +145,23 @@ int keel_uexit_fail_entry(struct keel_vcpu *vcpu, u64 reason)
 	return KEEL_USER;
 }
 
-static int complete_in(struct keel_vcpu *vcpu, const struct keel_uexit *pending)
+static int complete_in(struct keel_vcpu *vcpu, const struct keel_uexit *in)
 {
 	u64 *rax = &vcpu->arch.regs.gpr[KEEL_RAX];
-	u32 value = 0;
+	u32 value = READ_ONCE(*(u32 *)vcpu->pio_data);
 
-	memcpy(&value, vcpu->pio_data, pending->size);
-	if (pending->size == 4)
+	switch (in->size) {
+	case 1:
+		*rax = (*rax & ~0xffULL) | (u8)value;
+		break;
+	case 2:
+		*rax = (*rax & ~0xffffULL) | (u16)value;
+		break;
+	default:
 		*rax = value;
-	else
-		*rax = (*rax & ~BITS64(8 * pending->size - 1, 0)) | value;
+	}
 	keel_regs_dirty(vcpu, KEEL_RG_GPR);
-	keel_skip(vcpu, pending->insn_len);
+	keel_skip(vcpu, in->insn_len);
 	return KEEL_RESUME;
 }
 
@@ -147,18 +172,14 @@ void keel_uexit_drop(struct keel_vcpu *vcpu)
 
 int keel_uexit_complete(struct keel_vcpu *vcpu)
 {
-	struct keel_uexit pending = vcpu->arch.uexit;
+	struct keel_uexit *uexit = &vcpu->arch.uexit;
+	u8 pending = uexit->pending;
 
 	keel_uexit_drop(vcpu);
 	/* User space moved the vCPU elsewhere: the answer has no taker any more. */
-	if (pending.rip != vcpu->arch.regs.rip)
+	if (uexit->rip != vcpu->arch.regs.rip)
 		return KEEL_RESUME;
-	switch (pending.pending) {
-	case KEEL_PENDING_IN:
-		return complete_in(vcpu, &pending);
-	case KEEL_PENDING_EMUL:
-		return keel_emul_continue(vcpu);
-	default:
-		return KEEL_RESUME;
-	}
+	if (pending == KEEL_PENDING_IN)
+		return complete_in(vcpu, uexit);
+	return pending == KEEL_PENDING_EMUL ? keel_emul_continue(vcpu) : KEEL_RESUME;
 }

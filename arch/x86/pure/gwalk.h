@@ -17,6 +17,7 @@
 #ifndef KEEL_PURE_GWALK_H
 #define KEEL_PURE_GWALK_H
 
+#include "regs.h"
 #include "types.h"
 
 enum gwalk_mode {
@@ -150,10 +151,12 @@ static inline bool gwalk_rights_deny(const struct gwalk_ctx *ctx, u32 rights, u3
 
 /*
  * The common case of a 4-level walk without the machine: every entry is present and has its accessed
- * bit, no reserved bit is set, the page is not larger than 2 MiB, and the access is allowed.
+ * bit, no reserved bit is set, the page is not larger than 2 MiB, and the access is allowed whatever
+ * CR0.WP and EFLAGS.AC are, without a look at protection keys.
  *
- *	if (!gwalk_quick_start(&q, &ctx, gva))
+ *	if (!gwalk_quick_can(&regs, gva))
  *		no;
+ *	q = gwalk_quick_start(&regs, gva);
  *	do {
  *		read(gwalk_quick_at(&q), &value, 8);
  *	} while (gwalk_quick_take(&q, value));
@@ -162,13 +165,18 @@ static inline bool gwalk_rights_deny(const struct gwalk_ctx *ctx, u32 rights, u3
  * It changes nothing and "no" tells nothing: then the machine walks.
  */
 struct gwalk_quick {
-	const struct gwalk_ctx *ctx;
 	u64 gva;
-	u64 table; /* that the next entry is read from; no larger than ctx.rsvd_pa allows */
-	u64 check; /* bits every entry is tested for */
+	u64 table; /* that the next entry is read from */
 	u64 all, any; /* entries so far: their common bits, their bits together */
 	u64 entry; /* the last one */
 	u8 shift; /* page size of its level as a power of two */
+	const struct gwalk_regs *regs;
+};
+
+/* The registers it depends on. Stays valid and unchanged until the end. */
+struct gwalk_regs {
+	u64 cr0, cr3, cr4, efer;
+	u8 maxphyaddr; /* of the guest, 12..52 */
 };
 
 #define GWALK_ENTRY_P BIT64(0)
@@ -180,24 +188,30 @@ struct gwalk_quick {
 #define GWALK_ENTRY_NX BIT64(63)
 #define GWALK_ENTRY_ADDR BITS64(51, 12)
 
-static inline bool gwalk_quick_start(struct gwalk_quick *q, const struct gwalk_ctx *ctx, gva_t gva)
+static inline bool gwalk_quick_can(const struct gwalk_regs *regs, gva_t gva)
 {
 	u64 raw = gva_raw(gva);
 
-	q->ctx = ctx;
-	q->gva = raw;
-	q->table = ctx->cr3 & GWALK_ENTRY_ADDR & ~ctx->rsvd_pa;
-	q->check = ctx->rsvd_pa | GWALK_ENTRY_P | GWALK_ENTRY_A | (ctx->nxe ? 0 : GWALK_ENTRY_NX);
-	q->all = ~0ULL;
-	q->any = 0;
-	q->shift = 39;
-	return ctx->mode == GWALK_4LEVEL && (u64)((s64)(raw << 16) >> 16) == raw;
+	return regs->cr0 & REGS_CR0_PG && regs->efer & REGS_EFER_LMA &&
+	       (regs->cr4 & (REGS_CR4_PAE | REGS_CR4_LA57)) == REGS_CR4_PAE &&
+	       (u64)((s64)(raw << 16) >> 16) == raw;
+}
+
+static inline struct gwalk_quick gwalk_quick_start(const struct gwalk_regs *regs, gva_t gva)
+{
+	return (struct gwalk_quick){
+		.regs = regs,
+		.gva = gva_raw(gva),
+		.table = regs->cr3 & GWALK_ENTRY_ADDR,
+		.all = ~0ULL,
+		.shift = 39,
+	};
 }
 
 /* Where the next entry is; 8 bytes are to be read. */
 static inline gpa_t gwalk_quick_at(const struct gwalk_quick *q)
 {
-	return to_gpa(q->table + (q->gva >> q->shift & 511) * 8);
+	return to_gpa(q->table | (q->gva >> (q->shift - 3) & (511 << 3)));
 }
 
 /* Takes the entry. True: another one is needed. */
@@ -206,35 +220,50 @@ static inline bool gwalk_quick_take(struct gwalk_quick *q, u64 entry)
 	q->entry = entry;
 	q->all &= entry;
 	q->any |= entry;
-	if ((entry & q->check) != (GWALK_ENTRY_P | GWALK_ENTRY_A) || entry & GWALK_ENTRY_PS ||
-	    q->shift == KEEL_PAGE_SHIFT)
+	if ((entry & (GWALK_ENTRY_P | GWALK_ENTRY_PS)) != GWALK_ENTRY_P || q->shift == KEEL_PAGE_SHIFT)
 		return false;
 	q->table = entry & GWALK_ENTRY_ADDR;
 	q->shift -= 9;
 	return true;
 }
 
+/* Is the access allowed by the entries' common U, W, D and joint NX bits? Stricter than the rules. */
+static inline bool gwalk_quick_allows(const struct gwalk_quick *q, u32 access)
+{
+	u64 cr4 = q->regs->cr4;
+	bool fetch = access & GWALK_FETCH;
+
+	if (access & GWALK_NO_RIGHTS)
+		return false;
+	if (fetch && q->any & GWALK_ENTRY_NX)
+		return false;
+	/* Protection keys are for data. */
+	if (!fetch && cr4 & REGS_CR4_PKE)
+		return false;
+	if (access & GWALK_WRITE && !(q->all & GWALK_ENTRY_W && q->entry & GWALK_ENTRY_D))
+		return false;
+	if (access & GWALK_USER)
+		return q->all & GWALK_ENTRY_U;
+	return !(q->all & GWALK_ENTRY_U) || !(cr4 & (fetch ? REGS_CR4_SMEP : REGS_CR4_SMAP));
+}
+
 /* After the last entry. True: `access` is allowed, needs no bit set, and goes to *gpa. */
 static inline bool gwalk_quick_end(const struct gwalk_quick *q, u32 access, gpa_t *gpa)
 {
-	const struct gwalk_ctx *ctx = q->ctx;
-	u64 offset = BIT64(q->shift) - 1;
-	u32 rights = (q->all & GWALK_ENTRY_W ? GWALK_P_WRITE : 0) |
-		     (q->all & GWALK_ENTRY_U ? GWALK_P_USER : 0) |
-		     (q->any & GWALK_ENTRY_NX ? 0 : GWALK_P_EXEC);
+	u64 offset = BIT64(q->shift) - 1, address = q->entry & GWALK_ENTRY_ADDR, rsvd;
 
-	if ((q->entry & q->check) != (GWALK_ENTRY_P | GWALK_ENTRY_A))
+	if ((q->all & (GWALK_ENTRY_P | GWALK_ENTRY_A)) != (GWALK_ENTRY_P | GWALK_ENTRY_A))
+		return false;
+	/* The address bits past MAXPHYADDR, and NX where there is none. */
+	rsvd = (q->any & GWALK_ENTRY_ADDR) >> q->regs->maxphyaddr;
+	if (rsvd || (q->any & GWALK_ENTRY_NX && !(q->regs->efer & REGS_EFER_NXE)))
 		return false;
 	/* Bit 7 of a 4 KiB entry is PAT's, of a 2 MiB entry it is bit 12. */
-	if (q->shift > KEEL_PAGE_SHIFT && (q->shift != 21 || q->entry & BITS64(20, 13)))
+	if (q->shift > KEEL_PAGE_SHIFT && (q->shift != 21 || address & BITS64(20, 13)))
 		return false;
-	/* Protection keys are for data. */
-	if (access & GWALK_NO_RIGHTS || (ctx->pke && !(access & GWALK_FETCH)))
+	if (!gwalk_quick_allows(q, access))
 		return false;
-	if (gwalk_rights_deny(ctx, rights, access) ||
-	    (access & GWALK_WRITE && !(q->entry & GWALK_ENTRY_D)))
-		return false;
-	*gpa = to_gpa((q->entry & GWALK_ENTRY_ADDR & ~offset) | (q->gva & offset));
+	*gpa = to_gpa((address & ~offset) | (q->gva & offset));
 	return true;
 }
 

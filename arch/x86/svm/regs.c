@@ -47,6 +47,16 @@ static void load_code(struct vmcb_save *save, struct keel_regs *regs)
 	regs->seg[REGS_SEG_SS].dpl = save->cpl;
 }
 
+/* The attributes are the descriptor's: L and D/B are in its upper byte. */
+static void load_mode(const struct vmcb_save *save, struct keel_regs *regs)
+{
+	unsigned int attr = save->cs.attr;
+
+	regs->code.l = attr & BIT(9);
+	regs->code.db = attr & BIT(10);
+	regs->code.dpl = save->cpl;
+}
+
 static void load_data(struct vmcb_save *save, struct keel_regs *regs)
 {
 	enum regs_segment_id id;
@@ -77,6 +87,18 @@ static void commit_segments(struct vmcb_save *save, const struct keel_regs *regs
 	save->idtr = (struct vmcb_seg){ .base = regs->idt.base, .limit = regs->idt.limit };
 }
 
+static noinline void load_rare(struct vmcb_save *save, struct keel_regs *regs, u32 groups)
+{
+	if (groups & KEEL_RG_CODE)
+		load_code(save, regs);
+	if (groups & KEEL_RG_DATA)
+		load_data(save, regs);
+	if (groups & KEEL_RG_DR) {
+		regs->dr6 = save->dr6;
+		regs->dr7 = save->dr7;
+	}
+}
+
 void svm_regs_load(struct keel_vcpu *vcpu, u32 groups)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -84,10 +106,9 @@ void svm_regs_load(struct keel_vcpu *vcpu, u32 groups)
 	struct vmcb_save *save = &svm->vmcb->save;
 
 	groups &= ~regs->valid;
-	if (groups & KEEL_RG_CODE)
-		load_code(save, regs);
-	if (groups & KEEL_RG_DATA)
-		load_data(save, regs);
+	regs->valid |= groups;
+	if (groups & KEEL_RG_MODE)
+		load_mode(save, regs);
 	if (groups & KEEL_RG_CR) {
 		regs->cr0 = save->cr0;
 		regs->cr2 = save->cr2;
@@ -95,11 +116,8 @@ void svm_regs_load(struct keel_vcpu *vcpu, u32 groups)
 		regs->cr4 = save->cr4;
 		regs->efer = save->efer & ~SVM_EFER_SVME;
 	}
-	if (groups & KEEL_RG_DR) {
-		regs->dr6 = save->dr6;
-		regs->dr7 = save->dr7;
-	}
-	regs->valid |= groups;
+	if (groups & (KEEL_RG_SEG | KEEL_RG_DR))
+		load_rare(save, regs, groups);
 }
 
 static void commit_control(struct svm_vcpu *svm, const struct keel_regs *regs)

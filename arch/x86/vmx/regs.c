@@ -44,6 +44,16 @@ static void commit_segment(const struct keel_regs *regs, enum regs_segment_id id
 	vmx_write(VMCS_GUEST_ES_BASE + 2 * id, from->base);
 }
 
+/* Access rights: DPL in bits 6:5, L in bit 13, D/B in bit 14. CPL is the DPL of SS. */
+static void load_mode(struct keel_regs *regs)
+{
+	u32 cs = vmx_read_hot(VMCS_GUEST_ES_RIGHTS + 2 * REGS_SEG_CS);
+
+	regs->code.l = cs >> 13 & 1;
+	regs->code.db = cs >> 14 & 1;
+	regs->code.dpl = vmx_read_hot(VMCS_GUEST_ES_RIGHTS + 2 * REGS_SEG_SS) >> 5 & 3;
+}
+
 static const u8 data_segments[] = {
 	REGS_SEG_ES, REGS_SEG_DS, REGS_SEG_FS, REGS_SEG_GS, REGS_SEG_LDT, REGS_SEG_TR,
 };
@@ -138,6 +148,8 @@ void vmx_regs_load(struct keel_vcpu *vcpu, u32 groups)
 	struct keel_regs *regs = &vcpu->arch.regs;
 
 	groups &= ~regs->valid;
+	if (groups & KEEL_RG_MODE)
+		load_mode(regs);
 	if (groups & KEEL_RG_CODE) {
 		load_segment(regs, REGS_SEG_CS);
 		load_segment(regs, REGS_SEG_SS);

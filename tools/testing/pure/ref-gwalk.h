@@ -280,17 +280,33 @@ static u64 va_pick(const struct gwalk_ctx *c)
 
 static unsigned int quick_hits;
 
+/* The registers that this context stands for. */
+static struct gwalk_regs quick_regs(const struct gwalk_ctx *c)
+{
+	return (struct gwalk_regs){
+		.cr0 = (c->mode != GWALK_NONE ? REGS_CR0_PG : 0) | (c->wp ? REGS_CR0_WP : 0),
+		.cr3 = c->cr3,
+		.cr4 = (c->mode >= GWALK_PAE ? REGS_CR4_PAE : 0) | (c->mode == GWALK_5LEVEL ? REGS_CR4_LA57 : 0) |
+		       (c->smep ? REGS_CR4_SMEP : 0) | (c->smap ? REGS_CR4_SMAP : 0) |
+		       (c->pke ? REGS_CR4_PKE : 0) | (c->pse ? REGS_CR4_PSE : 0),
+		.efer = (c->mode >= GWALK_4LEVEL ? REGS_EFER_LMA : 0) | (c->nxe ? REGS_EFER_NXE : 0),
+		.maxphyaddr = c->maxphyaddr,
+	};
+}
+
 /* What the quick walk answers is what the whole one answers, and that one would change nothing. */
 static void play_quick(const struct memory *mem, const struct gwalk_ctx *c, u64 va, u32 access)
 {
 	static struct memory want_mem;
+	struct gwalk_regs regs = quick_regs(c);
 	struct gwalk_quick q;
 	struct outcome want;
 	u64 value;
 	gpa_t gpa;
 
-	if (!gwalk_quick_start(&q, c, to_gva(va)))
+	if (!gwalk_quick_can(&regs, to_gva(va)))
 		return;
+	q = gwalk_quick_start(&regs, to_gva(va));
 	do {
 		if (!mem_read(mem, gpa_raw(gwalk_quick_at(&q)), 8, &value))
 			return;

@@ -24,14 +24,21 @@
 
 /* Register groups of struct keel_regs: valid says cached, dirty says to be written before entry. */
 #define KEEL_RG_GPR	BIT(0)	/* gpr[], rip, rflags, cr8, events.shadow: always valid */
-#define KEEL_RG_CODE	BIT(1)	/* seg[] of CS and SS: the mode the code runs in */
+#define KEEL_RG_CODE	BIT(1)	/* seg[] of CS and SS */
 #define KEEL_RG_DATA	BIT(4)	/* the other seg[], gdt, idt */
 #define KEEL_RG_SEG	(KEEL_RG_CODE | KEEL_RG_DATA)
 #define KEEL_RG_CR	BIT(2)	/* cr0, cr2, cr3, cr4, efer; and cr8 when written */
 #define KEEL_RG_DR	BIT(3)	/* dr6, dr7 */
+#define KEEL_RG_MODE	BIT(5)	/* code: what of CS and SS says in which mode the code runs; never dirty */
 #define KEEL_RG_ALL	(KEEL_RG_GPR | KEEL_RG_SEG | KEEL_RG_CR | KEEL_RG_DR)
 
 enum { KEEL_RAX, KEEL_RCX, KEEL_RDX, KEEL_RBX, KEEL_RSP, KEEL_RBP, KEEL_RSI, KEEL_RDI };
+
+/* Of CS: L and D/B; the DPL that is the CPL, that of SS. */
+struct keel_code {
+	bool l, db;
+	u8 dpl;
+};
 
 /*
  * The guest's registers. Owner: core/regs.c (vendor code fills and drains it by groups).
@@ -43,6 +50,7 @@ struct keel_regs {
 	u64 rflags;			/* V */
 	u32 valid;			/* V: KEEL_RG_* */
 	u32 dirty;			/* V: KEEL_RG_* */
+	struct keel_code code;		/* V */
 	struct regs_segment seg[8];	/* V: by enum regs_segment_id */
 	struct regs_dtable gdt, idt;	/* V */
 	u64 cr0, cr2, cr3, cr4, cr8, efer;	/* V: efer as the guest sees it */

@@ -264,6 +264,32 @@ TEST(real_mode)
 	RUN_TO(v, KVM_EXIT_HLT);
 }
 
+/* The code segment that the guest itself has loaded is where its instructions are. */
+GUEST(real_far, 16, "ljmp $0x300, $0");
+GUEST(real_far2, 16, "mov $0x8000, %ax\n mov %ax, %ds\n movb $0x5a, 0x10\n ljmp $0x310, $0");
+GUEST(real_far3, 16, "movw $0x1234, 0x20\n hlt");
+
+TEST(real_mode_code_segment)
+{
+	struct vm *vm = vm_new(0x40000);
+	struct vcpu *v = vm_vcpu(vm, 0);
+
+	vm_load_guest(vm, 0x2000, real_far);
+	vm_load_guest(vm, 0x3000, real_far2);
+	vm_load_guest(vm, 0x3100, real_far3);
+	vcpu_real(v, 0x2000);
+	RUN_TO(v, KVM_EXIT_MMIO);
+	EXPECT_EQ(0x80010, v->run->mmio.phys_addr);
+	EXPECT_EQ(1, v->run->mmio.len);
+	EXPECT_EQ(0x5a, v->run->mmio.data[0]);
+	RUN_TO(v, KVM_EXIT_MMIO);
+	EXPECT_EQ(0x80020, v->run->mmio.phys_addr);
+	EXPECT_EQ(2, v->run->mmio.len);
+	EXPECT_EQ(0x34, v->run->mmio.data[0]);
+	EXPECT_EQ(0x12, v->run->mmio.data[1]);
+	RUN_TO(v, KVM_EXIT_HLT);
+}
+
 /* The architectural reset state: CS base 0xffff0000, RIP 0xfff0. */
 TEST(reset_vector)
 {
