@@ -17,6 +17,7 @@ enum keel_exit_kind {
 	KEEL_EXIT_EXCEPTION,	/* intercepted guest exception: .exception */
 	KEEL_EXIT_IRQ_WINDOW,
 	KEEL_EXIT_NMI_WINDOW,
+	KEEL_EXIT_TPR,		/* CR8 fell below the class of the interrupt that waits for it */
 	KEEL_EXIT_IO,		/* .io */
 	KEEL_EXIT_CPUID,
 	KEEL_EXIT_RDMSR,

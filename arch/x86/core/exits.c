@@ -133,6 +133,12 @@ static int exit_resume(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return KEEL_RESUME;
 }
 
+static int exit_tpr(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	vcpu->arch.irq_check = true;
+	return KEEL_RESUME;
+}
+
 /* The host's timer tick is among these. */
 static int exit_host_irq(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
@@ -356,6 +362,7 @@ static const struct exit_row keel_exits[KEEL_EXIT_NR] = {
 	ROW(KEEL_EXIT_EXCEPTION, exit_exception),
 	ROW(KEEL_EXIT_IRQ_WINDOW, exit_resume),
 	ROW(KEEL_EXIT_NMI_WINDOW, exit_resume),
+	ROW(KEEL_EXIT_TPR, exit_tpr),
 	ROW(KEEL_EXIT_IO, exit_io),
 	ROW(KEEL_EXIT_CPUID, exit_cpuid, INSN(EMU_KEY_CPUID, 0)),
 	ROW(KEEL_EXIT_RDMSR, exit_rdmsr, INSN(EMU_KEY_RDMSR, 0)),

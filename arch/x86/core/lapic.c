@@ -418,12 +418,12 @@ bool keel_apic_take(struct keel_vcpu *vcpu)
 {
 	struct keel_apic *apic = vcpu->arch.apic;
 	bool pic = apic->takes_pic && keel_chips_pic_output(vcpu->vm);
-	bool blocked;
+	u8 blocked;
 	int vector;
 
 	tpr_from_cr8(vcpu);
 	vector = lapic_pending(&apic->l);
-	blocked = !pic && lapic_blocked_by_tpr(&apic->l) >= 0;
+	blocked = pic ? 0 : max(lapic_blocked_by_tpr(&apic->l), 0) >> 4;
 	if (unlikely(blocked != apic->blocked)) {
 		apic->blocked = blocked;
 		vcpu->arch.controls_stale = true;

@@ -178,6 +178,7 @@ int keel_special_set(struct keel_vcpu *vcpu, const struct regs_special *in)
 	regs->cr3 = in->cr3;
 	regs->cr4 = in->cr4;
 	regs->cr8 = in->cr8;
+	vcpu->arch.irq_check |= !!vcpu->arch.apic;
 	regs->efer = in->efer;
 	if (in->apic_base != vcpu->arch.apic_base)
 		keel_apic_base_set(vcpu, in->apic_base);

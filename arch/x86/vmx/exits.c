@@ -139,7 +139,7 @@ static const struct vmx_exit_row vmx_exits[VMX_REASON_NR] = {
 	ROW(VMX_REASON_PAUSE, KEEL_EXIT_PAUSE, VMX_ROW_INSN, "PAUSE"),
 	ROW(VMX_REASON_ENTRY_MC, KEEL_EXIT_BAD_ENTRY, 0, "machine check at entry"),
 	UNUSED_ROW(42, "reason 42"),
-	UNUSED_ROW(VMX_REASON_TPR, "TPR below threshold"),
+	ROW(VMX_REASON_TPR, KEEL_EXIT_TPR, 0, "TPR below threshold"),
 	UNUSED_ROW(VMX_REASON_APIC_ACCESS, "APIC access"),
 	UNUSED_ROW(VMX_REASON_EOI, "virtualized EOI"),
 	UNUSED_ROW(VMX_REASON_GDT_IDT, "GDTR or IDTR"),
@@ -282,6 +282,7 @@ static __always_inline void harvest(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx
 	vmx->rsp = regs->gpr[KEEL_RSP] = vmx_read_hot(VMCS_GUEST_RSP);
 	vmx->rflags = regs->rflags = vmx_read_hot(VMCS_GUEST_RFLAGS);
 	vmx->blocking = blocking;
+	regs->cr8 = *vmx->tpr >> 4;
 	regs->valid = KEEL_RG_GPR;
 	events->shadow = 0;
 	events->nmi_masked = false;

@@ -55,6 +55,7 @@ static int vmx_probe(void)
 			 VMX_PROC_MWAIT | VMX_PROC_MONITOR | VMX_PROC_RDPMC | VMX_PROC_CR8_LOAD |		\
 			 VMX_PROC_CR8_STORE | VMX_PROC_MOV_DR | VMX_PROC_IO | VMX_PROC_MSR_BITMAP |		\
 			 VMX_PROC_SECONDARY)
+#define PROC_OPTIONAL	VMX_PROC_TPR_SHADOW
 #define PROC_REFUSED	(VMX_PROC_CR3_LOAD | VMX_PROC_CR3_STORE | VMX_PROC_INVLPG | VMX_PROC_RDTSC |		\
 			 VMX_PROC_PAUSE)
 #define PROC2_REQUIRED	(VMX_PROC2_EPT | VMX_PROC2_UNRESTRICTED)
@@ -127,7 +128,7 @@ static int __init controls_setup(void)
 		return -EOPNOTSUPP;
 	}
 	if (!controls_read(VMX_MSR_PIN, PIN_REQUIRED, VMX_PIN_TIMER, 0, &vmx_hw.pin) ||
-	    !controls_read(VMX_MSR_PROC, PROC_REQUIRED, 0, PROC_REFUSED, &vmx_hw.proc) ||
+	    !controls_read(VMX_MSR_PROC, PROC_REQUIRED, PROC_OPTIONAL, PROC_REFUSED, &vmx_hw.proc) ||
 	    !controls_read(VMX_MSR_EXIT, EXIT_REQUIRED, EXIT_OPTIONAL, 0, &vmx_hw.exit) ||
 	    !controls_read(VMX_MSR_ENTRY, ENTRY_REQUIRED, ENTRY_OPTIONAL, 0, &vmx_hw.entry) ||
 	    vmx_hw.basic & VMX_BASIC_32BIT ||

@@ -129,6 +129,9 @@ static void commit_control(struct vmx_vcpu *vmx, const struct keel_regs *regs)
 	vmx_write(VMCS_GUEST_CR3, regs->cr3);
 	vmx_write(VMCS_GUEST_CR4, cr4 | vmx_hw.cr4_fixed);
 	vmx_write(VMCS_CR4_SHADOW, regs->cr4);
+	/* The lower half is the local APIC's alone. */
+	if (*vmx->tpr >> 4 != regs->cr8)
+		*vmx->tpr = regs->cr8 << 4;
 	if (vmx->efer != regs->efer)
 		commit_efer(vmx, regs->efer);
 	if (unlikely(pae_paging(regs)))

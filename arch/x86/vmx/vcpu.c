@@ -29,6 +29,11 @@
 #define PAUSE_GAP	128
 #define PAUSE_WINDOW	4096
 
+/* Primary controls that vmcs_init() leaves off. */
+#define PROC_AT_TIMES	(VMX_PROC_INTR_WINDOW | VMX_PROC_NMI_WINDOW | VMX_PROC_TPR_SHADOW)
+
+#define VAPIC_TPR	0x80
+
 #define EXCEPTIONS	(BIT(EVENT_DB) | BIT(EVENT_AC) | BIT(EVENT_MC))
 
 static atomic64_t last_id;
@@ -49,8 +54,10 @@ void vmx_write_failed(unsigned long field, u64 value)
 
 static u32 proc_controls(const struct keel_vcpu *vcpu, const struct vmx_vcpu *vmx)
 {
-	u32 proc = vmx_hw.proc & ~(VMX_PROC_INTR_WINDOW | VMX_PROC_NMI_WINDOW);
+	u32 proc = vmx_hw.proc & ~PROC_AT_TIMES;
 
+	if (vmx->vapic)
+		proc = (proc | VMX_PROC_TPR_SHADOW) & ~(VMX_PROC_CR8_LOAD | VMX_PROC_CR8_STORE);
 	if (vmx->halts)
 		proc &= ~VMX_PROC_HLT;
 	if (vcpu->arch.debug_active)
@@ -90,6 +97,15 @@ static u32 proc2_controls(const struct keel_vcpu *vcpu, const struct vmx_vcpu *v
 	return proc2;
 }
 
+/*
+ * The class of the interrupt that waits for a lower TPR; 0: none does. An entry wants it no higher than the TPR,
+ * which it is: the core looks for interrupts again whenever it writes CR8.
+ */
+static u32 tpr_threshold(const struct keel_vcpu *vcpu)
+{
+	return min_t(u32, vcpu->arch.apic->blocked, vcpu->arch.regs.cr8);
+}
+
 void vmx_controls_sync(struct keel_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -105,6 +121,8 @@ void vmx_controls_sync(struct keel_vcpu *vcpu)
 		vcpu->arch.regs.dirty |= KEEL_RG_CR;
 		vmx_control64(&now->cr4_mask, VMCS_CR4_MASK, cr4_mask);
 	}
+	if (vmx->vapic)
+		vmx_control(&now->tpr_threshold, VMCS_TPR_THRESHOLD, tpr_threshold(vcpu));
 	vmx_msr_bitmap_sync(vcpu);
 	vmx->pending |= VMX_PEND_MSRS;
 }
@@ -117,11 +135,12 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	struct vmx_controls *now = &vmx->controls;
 
 	now->pin = vmx_hw.pin;
-	now->proc = vmx_hw.proc & ~(VMX_PROC_INTR_WINDOW | VMX_PROC_NMI_WINDOW);
+	now->proc = vmx_hw.proc & ~PROC_AT_TIMES;
 	now->proc2 = vmx_hw.proc2 & ~VMX_PROC2_VPID;
 	now->exit = vmx_hw.exit;
 	now->entry = vmx_hw.entry & ~VMX_ENTRY_64BIT;
 	now->exceptions = EXCEPTIONS;
+	now->tpr_threshold = 0;
 	now->cr4_mask = ~0ULL;
 	vmx_write(VMCS_PIN, now->pin);
 	vmx_write(VMCS_PROC, now->proc);
@@ -140,6 +159,10 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	vmx_write(VMCS_ENTRY_EVENT, 0);
 	vmx_write(VMCS_MSR_BITMAP, __pa(vmx->msr_bitmap));
 	vmx_write(VMCS_LINK, ~0ULL);
+	if (vmx->vapic) {
+		vmx_write(VMCS_VAPIC, __pa(vmx->vapic));
+		vmx_write(VMCS_TPR_THRESHOLD, now->tpr_threshold);
+	}
 	if (vmx_hw.proc2 & VMX_PROC2_VPID)
 		vmx_write(VMCS_VPID, vmx->vpid);
 	if (vmx_hw.proc2 & VMX_PROC2_TSC_SCALING)
@@ -158,6 +181,19 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	vmx_host_constant();
 }
 
+/* Only a local APIC in the kernel leaves CR8 to the guest: user space wants to be told of its writes. */
+static int vapic_new(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)
+{
+	vmx->tpr = &vmx->tpr_byte;
+	if (!vcpu->arch.apic || !(vmx_hw.proc & VMX_PROC_TPR_SHADOW))
+		return 0;
+	vmx->vapic = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vmx->vapic)
+		return -ENOMEM;
+	vmx->tpr = vmx->vapic + VAPIC_TPR;
+	return 0;
+}
+
 int vmx_vcpu_new(struct keel_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = kzalloc(sizeof(*vmx), GFP_KERNEL_ACCOUNT);
@@ -169,7 +205,7 @@ int vmx_vcpu_new(struct keel_vcpu *vcpu)
 	vmx->id = atomic64_inc_return(&last_id);
 	vmx->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	vmx->msr_bitmap = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->vmcs || !vmx->msr_bitmap)
+	if (!vmx->vmcs || !vmx->msr_bitmap || vapic_new(vcpu, vmx))
 		return -ENOMEM;
 	memset(vmx->msr_bitmap, 0xff, PAGE_SIZE);
 	*(u32 *)vmx->vmcs = vmx_hw.basic & VMX_BASIC_REVISION;
@@ -225,6 +261,7 @@ void vmx_vcpu_free(struct keel_vcpu *vcpu)
 		return;
 	vmcs_evict(vmx);
 	vmx_vpid_put(vmx->vpid);
+	free_page((unsigned long)vmx->vapic);
 	free_page((unsigned long)vmx->msr_bitmap);
 	free_page((unsigned long)vmx->vmcs);
 	kfree(vmx);

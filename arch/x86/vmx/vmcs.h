@@ -23,6 +23,7 @@
 /* 64-bit: control, read-only, guest state, host state. */
 #define VMCS_MSR_BITMAP			0x2004
 #define VMCS_TSC_OFFSET			0x2010
+#define VMCS_VAPIC			0x2012
 #define VMCS_EPTP			0x201a
 #define VMCS_ENCLS_BITMAP		0x202e
 #define VMCS_TSC_MULTIPLIER		0x2032
@@ -51,6 +52,7 @@
 #define VMCS_ENTRY_EVENT		0x4016
 #define VMCS_ENTRY_ERROR		0x4018
 #define VMCS_ENTRY_INSN_LEN		0x401a
+#define VMCS_TPR_THRESHOLD		0x401c
 #define VMCS_PROC2			0x401e
 #define VMCS_PLE_GAP			0x4020
 #define VMCS_PLE_WINDOW			0x4022
@@ -131,6 +133,7 @@
 #define VMX_PROC_CR3_STORE	BIT(16)
 #define VMX_PROC_CR8_LOAD	BIT(19)
 #define VMX_PROC_CR8_STORE	BIT(20)
+#define VMX_PROC_TPR_SHADOW	BIT(21)
 #define VMX_PROC_NMI_WINDOW	BIT(22)
 #define VMX_PROC_MOV_DR		BIT(23)
 #define VMX_PROC_IO		BIT(24)

@@ -46,6 +46,7 @@ static_assert(offsetof(struct vmx_run, spec_open) == VMX_RUN_SPEC_OPEN);
 struct vmx_controls {
 	u32 pin, proc, proc2, exit, entry;
 	u32 exceptions;
+	u32 tpr_threshold;
 	u64 cr4_mask;
 };
 
@@ -75,6 +76,8 @@ struct vmx_vcpu {
 	u32 entry_event;		/* P: what inject() arranged for this entry, or 0 (events.c) */
 	u64 rip, rsp, rflags;		/* V: in the VMCS (enter.c, exits.c) */
 	u64 cr2, dr6;			/* V: the guest's; the CPU does not switch them (enter.c, regs.c) */
+	u8 *tpr;			/* I: the guest's TPR, the byte V: in vapic, or tpr_byte (regs.c) */
+	u8 tpr_byte;
 	u64 host_cr3, host_cr4;		/* V: in the VMCS (enter.c) */
 	u64 cr0_shadow, cr4_shadow;	/* V: in the VMCS (regs.c) */
 	u64 efer;			/* V: in the VMCS */
@@ -96,6 +99,7 @@ struct vmx_vcpu {
 	void *vmcs;			/* I */
 	u64 vmcs_pa;			/* I */
 	u8 *msr_bitmap;			/* I, the page V (msr.c) */
+	u8 *vapic;			/* I, the page V: virtual-APIC page, or NULL: CR8 exits */
 	u64 id;				/* I: never used twice */
 };
 

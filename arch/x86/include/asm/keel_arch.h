@@ -182,7 +182,7 @@ struct keel_apic {
 	unsigned long signals;			/* A: bits enum keel_apic_signal */
 	u8 sipi_vector;				/* A: of the latest SIPI */
 	bool takes_pic;				/* V; read by anybody: lapic_accept_pic() */
-	bool blocked;				/* V: an interrupt waits for a lower CR8 */
+	u8 blocked;				/* V: the class of the interrupt that waits for a lower CR8, or 0 */
 	bool kicked;				/* V: the next HLT ends at once (KVM_HC_KICK_CPU) */
 	struct lapic_addr addr;			/* M: as last put into the map */
 	struct hrtimer timer;
