@@ -4,10 +4,9 @@
  * The parameters cannot be changed; they say what this release does.
  */
 #include <asm/cpu_device_id.h>
+#include <asm/keel_options.h>
 #include <linux/module.h>
 #include <linux/string.h>
-
-const char *keel_vendor_name(void);	/* in kvm.ko: "AMD-V", "VT-x", or NULL */
 
 static int nested;
 module_param(nested, int, 0444);

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * kvm-intel: the stock name, CPU alias and parameters of the VT-x half. All code is in kvm.ko.
- * The parameters cannot be changed; they say what this release does.
+ * Its parameters are asked for here and say afterwards what is in use.
  */
 #include <asm/cpu_device_id.h>
+#include <asm/keel_options.h>
 #include <linux/module.h>
 #include <linux/string.h>
-
-const char *keel_vendor_name(void);	/* in kvm.ko: "AMD-V", "VT-x", or NULL */
 
 static int nested;
 module_param(nested, int, 0444);
 MODULE_PARM_DESC(nested, "nested virtualization: 0, not offered");
 
-static bool enable_apicv;
+static bool enable_apicv = true;
 module_param(enable_apicv, bool, 0444);
-MODULE_PARM_DESC(enable_apicv, "virtual interrupt controller in hardware: N, not offered");
+MODULE_PARM_DESC(enable_apicv, "virtual interrupt controller in hardware, where the CPU has one");
 
 static bool ept = true;
 module_param(ept, bool, 0444);
@@ -35,7 +34,13 @@ static int __init kvm_intel_init(void)
 {
 	const char *name = keel_vendor_name();
 
-	return name && !strcmp(name, "VT-x") ? 0 : -EOPNOTSUPP;
+	unsigned int options;
+
+	if (!name || strcmp(name, "VT-x"))
+		return -EOPNOTSUPP;
+	options = keel_vendor_limit(enable_apicv ? KEEL_OPT_APIC : 0);
+	enable_apicv = options & KEEL_OPT_APIC;
+	return 0;
 }
 
 static void __exit kvm_intel_exit(void)

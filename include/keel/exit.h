@@ -17,6 +17,8 @@ enum keel_exit_kind {
 	KEEL_EXIT_EXCEPTION,	/* intercepted guest exception: .exception */
 	KEEL_EXIT_IRQ_WINDOW,
 	KEEL_EXIT_NMI_WINDOW,
+	KEEL_EXIT_EOI,		/* a CPU that runs the APIC has ended a service: .apic.vector */
+	KEEL_EXIT_APIC_WRITE,	/* it has put into its page what the guest wrote: .apic */
 	KEEL_EXIT_TPR,		/* CR8 fell below the class of the interrupt that waits for it */
 	KEEL_EXIT_IO,		/* .io */
 	KEEL_EXIT_CPUID,
@@ -79,6 +81,11 @@ struct keel_exit {
 			u16 msw;
 		} reg;
 		struct ts_request task;
+		struct {
+			u8 vector;	/* that has ended */
+			u16 offset;	/* of the register that was written */
+			u32 value;
+		} apic;
 	};
 };
 

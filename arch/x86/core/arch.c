@@ -7,11 +7,13 @@
 #include "core.h"
 #include "fpu.h"
 #include "tdp.h"
+#include <asm/keel_options.h>
 #include <keel/arch.h>
 #include <linux/module.h>
 
 const struct keel_vendor_ops *keel_vendor __ro_after_init;
 struct keel_host_caps keel_host_caps __ro_after_init;
+unsigned int keel_options __read_mostly;
 
 DEFINE_STATIC_CALL_NULL(keel_vendor_load, *(void (*)(struct keel_vcpu *, int))NULL);
 DEFINE_STATIC_CALL_NULL(keel_vendor_put, *(void (*)(struct keel_vcpu *))NULL);
@@ -60,6 +62,7 @@ int __init keel_arch_init(void)
 		keel_vendor->hw_teardown();
 		return err;
 	}
+	keel_options = keel_host_caps.options;
 	keel_fpu_module_init();
 	keel_clock_module_init();
 	return 0;
@@ -81,14 +84,19 @@ void keel_arch_cpu_off(void)
 	keel_vendor->cpu_off();
 }
 
-const char *keel_vendor_name(void);
-
 /* The companion modules use it to see whether theirs is the vendor in use. */
 const char *keel_vendor_name(void)
 {
 	return keel_vendor->name;
 }
 EXPORT_SYMBOL_GPL(keel_vendor_name);
+
+unsigned int keel_vendor_limit(unsigned int wanted)
+{
+	WRITE_ONCE(keel_options, keel_host_caps.options & wanted);
+	return keel_options;
+}
+EXPORT_SYMBOL_GPL(keel_vendor_limit);
 
 int keel_arch_vm_init(struct keel_vm *vm, unsigned long type)
 {

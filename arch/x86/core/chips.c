@@ -125,8 +125,11 @@ static void routes_changed(struct keel_chips *chips)
 
 	/* An edge's end matters to the PIT, and to resampling irqfds, whatever pins they lead to. */
 	ioapic_eoi_vectors(&chips->ioapic, IOAPIC_ALL_PINS, IOAPIC_ALL_PINS, vectors);
+	if (!memcmp(vectors, chips->eoi_vectors, sizeof(vectors)))
+		return;
 	for (i = 0; i < 4; i++)
 		WRITE_ONCE(chips->eoi_vectors[i], vectors[i]);
+	keel_apic_eoi_changed(chips->vm);
 }
 
 static enum hrtimer_restart storm_over(struct hrtimer *timer)
@@ -372,6 +375,7 @@ void keel_arch_irq_routed(struct keel_vm *vm)
 	for (i = 0; i < 4; i++)
 		WRITE_ONCE(vm->arch.split_eoi[i], 0);
 	keel_irqroute_each(vm, split_route, vm);
+	keel_apic_eoi_changed(vm);
 }
 
 /* --- the guest's access --------------------------------------------------------------------------------- */

@@ -252,6 +252,11 @@ static inline bool keel_apic_msr_hot(u32 index)
 	       index == LAPIC_MSR_FIRST + (LAPIC_TPR >> 4) || index == LAPIC_MSR_FIRST + (LAPIC_SELF_IPI >> 4);
 }
 
+/* A CPU that runs the APIC has ended a service, or let the guest write a register. */
+void keel_apic_ended(struct keel_vcpu *vcpu, u8 vector);
+void keel_apic_written(struct keel_vcpu *vcpu, u32 offset, u32 value);
+/* What the ends of which vectors mean has changed. [A] */
+void keel_apic_eoi_changed(struct keel_vm *vm);
 void keel_apic_base_set(struct keel_vcpu *vcpu, u64 base);
 u64 keel_apic_deadline(const struct keel_vcpu *vcpu);	/* 0 without an APIC */
 void keel_apic_deadline_set(struct keel_vcpu *vcpu, u64 deadline);

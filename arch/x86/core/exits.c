@@ -139,6 +139,18 @@ static int exit_tpr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return KEEL_RESUME;
 }
 
+static int exit_eoi(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	keel_apic_ended(vcpu, exit->apic.vector);
+	return KEEL_RESUME;
+}
+
+static int exit_apic_write(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	keel_apic_written(vcpu, exit->apic.offset, exit->apic.value);
+	return KEEL_RESUME;
+}
+
 /* The host's timer tick is among these. */
 static int exit_host_irq(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
@@ -362,6 +374,8 @@ static const struct exit_row keel_exits[KEEL_EXIT_NR] = {
 	ROW(KEEL_EXIT_EXCEPTION, exit_exception),
 	ROW(KEEL_EXIT_IRQ_WINDOW, exit_resume),
 	ROW(KEEL_EXIT_NMI_WINDOW, exit_resume),
+	ROW(KEEL_EXIT_EOI, exit_eoi),
+	ROW(KEEL_EXIT_APIC_WRITE, exit_apic_write),
 	ROW(KEEL_EXIT_TPR, exit_tpr),
 	ROW(KEEL_EXIT_IO, exit_io),
 	ROW(KEEL_EXIT_CPUID, exit_cpuid, INSN(EMU_KEY_CPUID, 0)),

@@ -107,7 +107,7 @@ static void apic_signal(struct keel_vcpu *vcpu, enum keel_apic_signal signal)
 static int apic_post(struct keel_vcpu *vcpu, u8 vector, bool level)
 {
 	struct keel_apic *apic = vcpu->arch.apic;
-	bool known = READ_ONCE(apic->l.reg[(LAPIC_IRR >> 4) + vector / 32]) & BIT(vector % 32);
+	bool known = !apic->hw && READ_ONCE(apic->l.reg[(LAPIC_IRR >> 4) + vector / 32]) & BIT(vector % 32);
 
 	if (level != test_bit(vector, apic->level)) {
 		if (level)
@@ -348,6 +348,47 @@ static void apic_act(struct keel_vcpu *vcpu, const struct lapic_effect *fx)
 		vcpu->arch.irq_check = true;
 }
 
+/* TPR, IRR and ISR are l's again; the CPU gets them back before the next entry. */
+static void apic_claim(struct keel_vcpu *vcpu)
+{
+	struct keel_apic *apic = vcpu->arch.apic;
+
+	if (likely(!apic->in_hw))
+		return;
+	keel_vendor->apic_take(vcpu);
+	apic->in_hw = false;
+	vcpu->arch.irq_check = true;
+}
+
+static void apic_give(struct keel_vcpu *vcpu)
+{
+	struct keel_apic *apic = vcpu->arch.apic;
+	const struct keel_vm *vm = vcpu->vm;
+	const u64 *ends = vm->arch.chips ? vm->arch.chips->eoi_vectors : vm->arch.split_eoi;
+	unsigned int i;
+
+	if (apic->in_hw)
+		return;
+	for (i = 0; i < 4; i++)
+		apic->eoi_exits[i] = READ_ONCE(ends[i]);
+	keel_vendor->apic_give(vcpu, apic->all_stale);
+	apic->all_stale = false;
+	apic->in_hw = true;
+}
+
+void keel_apic_eoi_changed(struct keel_vm *vm)
+{
+	const struct keel_apic_map *map;
+	u32 i;
+
+	rcu_read_lock();
+	map = rcu_dereference(vm->arch.apic_map);
+	for (i = 0; map && i < map->nr; i++)
+		if (map->slot[i].vcpu->arch.apic->hw)
+			keel_vcpu_request(map->slot[i].vcpu, KEEL_REQ_EVENT);
+	rcu_read_unlock();
+}
+
 /* Take in the vectors that others posted. */
 static void posted_take(struct keel_apic *apic)
 {
@@ -360,8 +401,10 @@ static void posted_take(struct keel_apic *apic)
 		level[i] = READ_ONCE(apic->level[i]);
 		any |= posted[i];
 	}
-	if (any)
+	if (any) {
+		apic_claim(apic->vcpu);
 		lapic_merge(&apic->l, posted, level);
+	}
 }
 
 static void vcpu_init(struct keel_vcpu *vcpu)
@@ -370,6 +413,8 @@ static void vcpu_init(struct keel_vcpu *vcpu)
 	struct lapic_effect fx = { };
 
 	posted_take(apic);
+	apic_claim(vcpu);
+	apic->all_stale = true;
 	lapic_signal_init(&apic->l, &fx);
 	keel_vcpu_init(vcpu);
 	apic_act(vcpu, &fx);
@@ -395,6 +440,7 @@ void keel_apic_serve(struct keel_vcpu *vcpu)
 	struct keel_apic *apic = vcpu->arch.apic;
 	unsigned long signals = READ_ONCE(apic->signals) ? xchg(&apic->signals, 0) : 0;
 
+	apic_claim(vcpu);
 	posted_take(apic);
 	vcpu->arch.irq_check = true;
 	if (likely(!signals))
@@ -421,6 +467,13 @@ bool keel_apic_take(struct keel_vcpu *vcpu)
 	u8 blocked;
 	int vector;
 
+	if (apic->hw) {
+		/* The CPU knows what is due. What the PIC has does not go its way. */
+		apic_give(vcpu);
+		vcpu->arch.irq_check = pic;
+		if (!pic)
+			return false;
+	}
 	tpr_from_cr8(vcpu);
 	vector = lapic_pending(&apic->l);
 	blocked = pic ? 0 : max(lapic_blocked_by_tpr(&apic->l), 0) >> 4;
@@ -451,6 +504,7 @@ static bool wakes(struct keel_vcpu *vcpu)
 		return true;
 	if (!(vcpu->arch.regs.rflags & X86_RFLAGS_IF))
 		return false;
+	apic_claim(vcpu);
 	tpr_from_cr8(vcpu);
 	return lapic_pending(&apic->l) >= 0 || (apic->takes_pic && keel_chips_pic_output(vcpu->vm));
 }
@@ -489,9 +543,11 @@ bool keel_apic_mmio(struct keel_vcpu *vcpu, gpa_t gpa, bool write, u8 *data, uns
 
 	if (offset >= KEEL_PAGE_SIZE || !apic->l.hw_enabled || apic->l.x2apic)
 		return false;
+	apic_claim(vcpu);
 	posted_take(apic);
 	tpr_from_cr8(vcpu);
 	if (write) {
+		apic->all_stale = true;
 		/* Only whole, aligned registers can be written. */
 		if (bytes != 4 || offset & 0xf)
 			return true;
@@ -511,9 +567,16 @@ bool keel_apic_mmio(struct keel_vcpu *vcpu, gpa_t gpa, bool write, u8 *data, uns
 
 bool keel_apic_msr_get(struct keel_vcpu *vcpu, u32 index, u64 *value)
 {
+	apic_claim(vcpu);
 	posted_take(vcpu->arch.apic);
 	tpr_from_cr8(vcpu);
 	return lapic_msr_read(&vcpu->arch.apic->l, index, ktime_get_ns(), value);
+}
+
+/* May writing ICR set a bit of the APIC's own IRR: by its shorthand, or by the error that an illegal vector is? */
+static bool icr_is_for_self(u64 icr)
+{
+	return (icr & ICR_SHORTHAND) >> 18 == LAPIC_TO_SELF || (u8)icr < 16;
 }
 
 bool keel_apic_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value)
@@ -521,6 +584,9 @@ bool keel_apic_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value)
 	struct keel_apic *apic = vcpu->arch.apic;
 	struct lapic_effect fx = { };
 
+	if (index != LAPIC_MSR_ICR || icr_is_for_self(value))
+		apic_claim(vcpu);
+	apic->all_stale |= !keel_apic_msr_hot(index);
 	tpr_from_cr8(vcpu);
 	if (!lapic_msr_write(&apic->l, index, value, ktime_get_ns(), &fx))
 		return false;
@@ -535,7 +601,36 @@ void keel_apic_base_set(struct keel_vcpu *vcpu, u64 base)
 
 	if (!vcpu->arch.apic)
 		return;
+	apic_claim(vcpu);
+	vcpu->arch.apic->all_stale = true;
 	lapic_set_base(&vcpu->arch.apic->l, base, &fx);
+	/* The mode decides which accesses exit. */
+	vcpu->arch.controls_stale |= vcpu->arch.apic->hw;
+	tpr_to_cr8(vcpu);
+	apic_act(vcpu, &fx);
+}
+
+void keel_apic_ended(struct keel_vcpu *vcpu, u8 vector)
+{
+	struct lapic_effect fx = { };
+
+	lapic_ended(&vcpu->arch.apic->l, vector, &fx);
+	apic_act(vcpu, &fx);
+}
+
+/* The page holds it already, so that it can be written again whatever becomes of it. */
+void keel_apic_written(struct keel_vcpu *vcpu, u32 offset, u32 value)
+{
+	struct keel_apic *apic = vcpu->arch.apic;
+	struct lapic_effect fx = { };
+
+	apic_claim(vcpu);
+	apic->all_stale = true;
+	tpr_from_cr8(vcpu);
+	if (apic->l.x2apic)
+		lapic_msr_write(&apic->l, LAPIC_MSR_FIRST + (offset >> 4), value, ktime_get_ns(), &fx);
+	else
+		lapic_write(&apic->l, offset, value, ktime_get_ns(), &fx);
 	tpr_to_cr8(vcpu);
 	apic_act(vcpu, &fx);
 }
@@ -582,6 +677,7 @@ int keel_apic_new(struct keel_vcpu *vcpu)
 	lapic_addr(&apic->l, &apic->addr);
 	apic->takes_pic = lapic_accept_pic(&apic->l);
 	keel_hrtimer_init(&apic->timer, timer_fired);
+	apic->hw = apic->all_stale = vcpu->arch.irq_check = READ_ONCE(keel_options) & KEEL_OPT_APIC;
 	vcpu->arch.apic = apic;
 	if (vcpu->id != vcpu->vm->arch.boot_id)
 		vcpu->arch.mp_state = KVM_MP_STATE_UNINITIALIZED;
@@ -608,6 +704,7 @@ long keel_lapic_get(struct keel_call *call)
 
 	if (!vcpu->arch.apic)
 		return -EINVAL;
+	apic_claim(vcpu);
 	posted_take(vcpu->arch.apic);
 	tpr_from_cr8(vcpu);
 	lapic_export(&vcpu->arch.apic->l, ktime_get_ns(), call->vm->arch.x2apic_api, (u8 *)out->regs);
@@ -634,6 +731,8 @@ long keel_lapic_set(struct keel_call *call)
 
 	if (!apic)
 		return -EINVAL;
+	apic_claim(vcpu);
+	apic->all_stale = true;
 	if (!lapic_import(&apic->l, (const u8 *)in->regs, ktime_get_ns(), call->vm->arch.x2apic_api, &fx))
 		return -EINVAL;
 	/* What was sent to the state that is gone is gone with it. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Between the files of the local APIC: access to registers by offset, and what the register file
- * (lapic.c) asks of the timer (lapic-timer.c).
+ * (lapic.c), the timer (lapic-timer.c) and the CPU's page (lapic-page.c) ask of each other.
  */
 #ifndef KEEL_PURE_LAPIC_PRIV_H
 #define KEEL_PURE_LAPIC_PRIV_H
@@ -9,6 +9,12 @@
 #include "lapic.h"
 
 #define REG(l, offset) ((l)->reg[(offset) >> 4])
+
+/* After registers have been replaced: the tops, PPR and sw_enabled follow. */
+void lapic_derive(struct lapic *l);
+
+/* The version register, which is not kept in reg[]. */
+u32 lapic_version(const struct lapic *l);
 
 /* Writes to timer registers; values have only valid bits. */
 void lapic_timer_set_lvt(struct lapic *l, u32 value, u64 now_ns);

@@ -112,8 +112,7 @@ static void update_enabled(struct lapic *l)
 	l->sw_enabled = l->hw_enabled && REG(l, LAPIC_SVR) & SVR_ENABLE;
 }
 
-/* After reg[] has been replaced. */
-static void update_derived(struct lapic *l)
+void lapic_derive(struct lapic *l)
 {
 	l->irr_top = top(irr(l));
 	l->isr_top = top(isr(l));
@@ -211,6 +210,14 @@ void lapic_accept(struct lapic *l, u8 vector)
 	REG(l, LAPIC_PPR) = vector & 0xf0;
 }
 
+void lapic_ended(struct lapic *l, u8 vector, struct lapic_effect *fx)
+{
+	fx->flags |= LAPIC_FX_EOI | LAPIC_FX_EVAL;
+	fx->eoi_vector = vector;
+	if (tmr(l)[vector >> 6] & BIT64(vector & 63) && !(REG(l, LAPIC_SVR) & SVR_DIRECTED_EOI))
+		fx->flags |= LAPIC_FX_EOI_LEVEL;
+}
+
 void lapic_eoi(struct lapic *l, struct lapic_effect *fx)
 {
 	int vector = l->isr_top;
@@ -221,10 +228,7 @@ void lapic_eoi(struct lapic *l, struct lapic_effect *fx)
 	isr(l)[vector >> 6] &= ~bit;
 	l->isr_top = top(isr(l));
 	update_ppr(l);
-	fx->flags |= LAPIC_FX_EOI | LAPIC_FX_EVAL;
-	fx->eoi_vector = vector;
-	if (tmr(l)[vector >> 6] & bit && !(REG(l, LAPIC_SVR) & SVR_DIRECTED_EOI))
-		fx->flags |= LAPIC_FX_EOI_LEVEL;
+	lapic_ended(l, vector, fx);
 }
 
 void lapic_set_tpr(struct lapic *l, u8 tpr)
@@ -380,15 +384,18 @@ static u32 svr_valid(const struct lapic *l)
 	return l->config.directed_eoi ? SVR_VALID | SVR_DIRECTED_EOI : SVR_VALID;
 }
 
+u32 lapic_version(const struct lapic *l)
+{
+	u32 version = VERSION_NUMBER | (l->config.cmci ? LAPIC_LVT_CMCI : LAPIC_LVT_ERROR) << 16;
+
+	return l->config.directed_eoi ? version | VERSION_DIRECTED_EOI : version;
+}
+
 static u32 read_reg(const struct lapic *l, u32 offset, u64 now_ns)
 {
-	u32 version;
-
 	switch (offset) {
 	case LAPIC_VERSION:
-		version = VERSION_NUMBER;
-		version |= (l->config.cmci ? LAPIC_LVT_CMCI : LAPIC_LVT_ERROR) << 16;
-		return l->config.directed_eoi ? version | VERSION_DIRECTED_EOI : version;
+		return lapic_version(l);
 	case LAPIC_TIMER_CURRENT:
 		return lapic_timer_count(l, now_ns);
 	default:
@@ -526,6 +533,12 @@ bool lapic_msr_read(const struct lapic *l, u32 msr, u64 now_ns, u64 *value)
 	return true;
 }
 
+/* ICR has 64 bits, and the count is always another. */
+bool lapic_msr_in_page(const struct lapic *l, u32 msr)
+{
+	return l->x2apic && in_set(l, X2APIC_READ & ~(AT(LAPIC_ICR) | AT(LAPIC_TIMER_CURRENT)), msr_offset(msr));
+}
+
 /* Bits that may be set in a value written to an x2APIC register; read-only ones are ignored. */
 static u32 x2apic_valid(const struct lapic *l, u32 offset)
 {
@@ -607,7 +620,7 @@ static void reset_regs(struct lapic *l)
 		*lvt_reg(l, LAPIC_LVT_LINT0) = LVT_EXTINT;
 	l->esr_pending = 0;
 	lapic_timer_stop(l);
-	update_derived(l);
+	lapic_derive(l);
 }
 
 static void set_mode(struct lapic *l, u64 base)
@@ -726,7 +739,7 @@ bool lapic_import(struct lapic *l, const u8 page[LAPIC_PAGE_SIZE], u64 now_ns, u
 	}
 	REG(l, LAPIC_DFR) |= l->x2apic ? ~0u : DFR_ONES;
 	l->esr_pending = 0;
-	update_derived(l);
+	lapic_derive(l);
 	lapic_timer_restore(l, page_get(page, LAPIC_TIMER_CURRENT), now_ns);
 	fx->flags |= LAPIC_FX_TIMER | LAPIC_FX_EVAL | LAPIC_FX_ADDR;
 	return true;

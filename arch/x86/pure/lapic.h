@@ -239,6 +239,22 @@ bool lapic_lvt_deliver(struct lapic *l, enum lapic_lvt which, struct lapic_effec
 bool lapic_accept_pic(const struct lapic *l);
 
 /*
+ * A CPU that runs the APIC by itself keeps the registers in a page of its own, 32 bits at each offset. While it does,
+ * TPR, PPR, IRR and ISR are the page's: lapic_page_get() comes before any other function that
+ * looks at them, lapic_page_put() before the next entry.
+ */
+
+/* @all: every register, else the four above and TMR. @page has 4 KiB. */
+void lapic_page_put(const struct lapic *l, bool all, u32 *page);
+void lapic_page_get(struct lapic *l, const u32 *page);
+
+/* Does the page hold what the guest's RDMSR of @msr gives? Any index is safe. */
+bool lapic_msr_in_page(const struct lapic *l, u32 msr);
+
+/* The CPU has ended service of @vector by itself: what is left to do, as after lapic_eoi(). */
+void lapic_ended(struct lapic *l, u8 vector, struct lapic_effect *fx);
+
+/*
  * Timer.
  */
 

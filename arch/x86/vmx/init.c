@@ -58,10 +58,12 @@ static int vmx_probe(void)
 #define PROC_OPTIONAL	VMX_PROC_TPR_SHADOW
 #define PROC_REFUSED	(VMX_PROC_CR3_LOAD | VMX_PROC_CR3_STORE | VMX_PROC_INVLPG | VMX_PROC_RDTSC |		\
 			 VMX_PROC_PAUSE)
+/* What a CPU needs to run a local APIC by itself, beside the TPR shadow. */
+#define APICV		(VMX_PROC2_VID | VMX_PROC2_APIC_REGS)
 #define PROC2_REQUIRED	(VMX_PROC2_EPT | VMX_PROC2_UNRESTRICTED)
 #define PROC2_OPTIONAL	(VMX_PROC2_RDTSCP | VMX_PROC2_VPID | VMX_PROC2_WBINVD | VMX_PROC2_PAUSE_LOOP |		\
 			 VMX_PROC2_INVPCID | VMX_PROC2_TSC_SCALING | VMX_PROC2_RDRAND |		\
-			 VMX_PROC2_RDSEED | VMX_PROC2_ENCLS | VMX_PROC2_ENCLV)
+			 VMX_PROC2_RDSEED | VMX_PROC2_ENCLS | VMX_PROC2_ENCLV | APICV | VMX_PROC2_X2APIC)
 #define EXIT_REQUIRED	(VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_64BIT | VMX_EXIT_LOAD_EFER)
 #define EXIT_PAT	(VMX_EXIT_SAVE_PAT | VMX_EXIT_LOAD_PAT)
 #define ENTRY_OPTIONAL	(VMX_ENTRY_LOAD_PAT | VMX_ENTRY_CONCEAL_PT)
@@ -119,6 +121,12 @@ static void __init vpid_agree(void)
 		vmx_hw.proc2 &= ~VMX_PROC2_VPID;
 }
 
+static void __init apicv_agree(void)
+{
+	if (!(vmx_hw.proc & VMX_PROC_TPR_SHADOW) || (vmx_hw.proc2 & APICV) != APICV)
+		vmx_hw.proc2 &= ~(APICV | VMX_PROC2_X2APIC);
+}
+
 static int __init controls_setup(void)
 {
 	rdmsrl(VMX_MSR_BASIC, vmx_hw.basic);
@@ -138,6 +146,7 @@ static int __init controls_setup(void)
 	}
 	pat_agree();
 	vpid_agree();
+	apicv_agree();
 	stay_setup();
 	return 0;
 }
@@ -169,6 +178,8 @@ static void __init read_features(void)
 	keel_host_caps.pdptes = true;
 	keel_host_caps.next_rip = true;
 	keel_host_caps.max_level = max_level();
+	if (vmx_hw.proc2 & VMX_PROC2_VID)
+		keel_host_caps.options |= KEEL_OPT_APIC;
 	keel_host_caps.tsc_scaling = vmx_hw.proc2 & VMX_PROC2_TSC_SCALING;
 	keel_host_caps.tsc_frac_bits = VMX_TSC_FRAC_BITS;
 	keel_host_caps.tsc_max_ratio = ~0ULL;
@@ -308,6 +319,8 @@ const struct keel_vendor_ops vmx_ops = {
 	.window = vmx_window,
 	.msr_get = vmx_msr_get,
 	.msr_set = vmx_msr_set,
+	.apic_give = vmx_apic_give,
+	.apic_take = vmx_apic_take,
 	.set_root = vmx_set_root,
 	.flush = vmx_flush,
 	.tsc_set = vmx_tsc_set,

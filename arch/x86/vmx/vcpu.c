@@ -32,7 +32,7 @@
 /* Primary controls that vmcs_init() leaves off. */
 #define PROC_AT_TIMES	(VMX_PROC_INTR_WINDOW | VMX_PROC_NMI_WINDOW | VMX_PROC_TPR_SHADOW)
 
-#define VAPIC_TPR	0x80
+#define PROC2_APIC	(VMX_PROC2_VID | VMX_PROC2_APIC_REGS | VMX_PROC2_X2APIC)
 
 #define EXCEPTIONS	(BIT(EVENT_DB) | BIT(EVENT_AC) | BIT(EVENT_MC))
 
@@ -84,7 +84,7 @@ static const struct {
 static u32 proc2_controls(const struct keel_vcpu *vcpu, const struct vmx_vcpu *vmx)
 {
 	const struct cpuid_derived *cpuid = &vcpu->arch.cpuid.derived;
-	u32 proc2 = vmx_hw.proc2;
+	u32 proc2 = (vmx_hw.proc2 & ~PROC2_APIC) | vmx_apicv_controls(vcpu);
 	unsigned int i;
 
 	if (!vmx->vpid)
@@ -95,15 +95,6 @@ static u32 proc2_controls(const struct keel_vcpu *vcpu, const struct vmx_vcpu *v
 	if (vcpu->vm->arch.disabled_exits & KVM_X86_DISABLE_EXITS_PAUSE)
 		proc2 &= ~VMX_PROC2_PAUSE_LOOP;
 	return proc2;
-}
-
-/*
- * The class of the interrupt that waits for a lower TPR; 0: none does. An entry wants it no higher than the TPR,
- * which it is: the core looks for interrupts again whenever it writes CR8.
- */
-static u32 tpr_threshold(const struct keel_vcpu *vcpu)
-{
-	return min_t(u32, vcpu->arch.apic->blocked, vcpu->arch.regs.cr8);
 }
 
 void vmx_controls_sync(struct keel_vcpu *vcpu)
@@ -122,7 +113,7 @@ void vmx_controls_sync(struct keel_vcpu *vcpu)
 		vmx_control64(&now->cr4_mask, VMCS_CR4_MASK, cr4_mask);
 	}
 	if (vmx->vapic)
-		vmx_control(&now->tpr_threshold, VMCS_TPR_THRESHOLD, tpr_threshold(vcpu));
+		vmx_control(&now->tpr_threshold, VMCS_TPR_THRESHOLD, vmx_apicv_threshold(vcpu));
 	vmx_msr_bitmap_sync(vcpu);
 	vmx->pending |= VMX_PEND_MSRS;
 }
@@ -136,7 +127,7 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 
 	now->pin = vmx_hw.pin;
 	now->proc = vmx_hw.proc & ~PROC_AT_TIMES;
-	now->proc2 = vmx_hw.proc2 & ~VMX_PROC2_VPID;
+	now->proc2 = vmx_hw.proc2 & ~(VMX_PROC2_VPID | PROC2_APIC);
 	now->exit = vmx_hw.exit;
 	now->entry = vmx_hw.entry & ~VMX_ENTRY_64BIT;
 	now->exceptions = EXCEPTIONS;
@@ -159,10 +150,7 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	vmx_write(VMCS_ENTRY_EVENT, 0);
 	vmx_write(VMCS_MSR_BITMAP, __pa(vmx->msr_bitmap));
 	vmx_write(VMCS_LINK, ~0ULL);
-	if (vmx->vapic) {
-		vmx_write(VMCS_VAPIC, __pa(vmx->vapic));
-		vmx_write(VMCS_TPR_THRESHOLD, now->tpr_threshold);
-	}
+	vmx_apicv_init(vmx);
 	if (vmx_hw.proc2 & VMX_PROC2_VPID)
 		vmx_write(VMCS_VPID, vmx->vpid);
 	if (vmx_hw.proc2 & VMX_PROC2_TSC_SCALING)
@@ -181,19 +169,6 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	vmx_host_constant();
 }
 
-/* Only a local APIC in the kernel leaves CR8 to the guest: user space wants to be told of its writes. */
-static int vapic_new(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)
-{
-	vmx->tpr = &vmx->tpr_byte;
-	if (!vcpu->arch.apic || !(vmx_hw.proc & VMX_PROC_TPR_SHADOW))
-		return 0;
-	vmx->vapic = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->vapic)
-		return -ENOMEM;
-	vmx->tpr = vmx->vapic + VAPIC_TPR;
-	return 0;
-}
-
 int vmx_vcpu_new(struct keel_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = kzalloc(sizeof(*vmx), GFP_KERNEL_ACCOUNT);
@@ -205,7 +180,7 @@ int vmx_vcpu_new(struct keel_vcpu *vcpu)
 	vmx->id = atomic64_inc_return(&last_id);
 	vmx->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	vmx->msr_bitmap = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->vmcs || !vmx->msr_bitmap || vapic_new(vcpu, vmx))
+	if (!vmx->vmcs || !vmx->msr_bitmap || vmx_apicv_new(vcpu))
 		return -ENOMEM;
 	memset(vmx->msr_bitmap, 0xff, PAGE_SIZE);
 	*(u32 *)vmx->vmcs = vmx_hw.basic & VMX_BASIC_REVISION;
@@ -261,7 +236,7 @@ void vmx_vcpu_free(struct keel_vcpu *vcpu)
 		return;
 	vmcs_evict(vmx);
 	vmx_vpid_put(vmx->vpid);
-	free_page((unsigned long)vmx->vapic);
+	vmx_apicv_free(vmx);
 	free_page((unsigned long)vmx->msr_bitmap);
 	free_page((unsigned long)vmx->vmcs);
 	kfree(vmx);

@@ -12,6 +12,7 @@
 /* 16-bit: control, guest state, host state. */
 #define VMCS_VPID			0x0000
 #define VMCS_GUEST_ES			0x0800	/* ES, CS, SS, DS, FS, GS, LDTR, TR: by twos */
+#define VMCS_GUEST_INTR_STATUS		0x0810
 #define VMCS_HOST_ES			0x0c00
 #define VMCS_HOST_CS			0x0c02
 #define VMCS_HOST_SS			0x0c04
@@ -25,6 +26,7 @@
 #define VMCS_TSC_OFFSET			0x2010
 #define VMCS_VAPIC			0x2012
 #define VMCS_EPTP			0x201a
+#define VMCS_EOI_EXIT0			0x201c	/* four, by twos */
 #define VMCS_ENCLS_BITMAP		0x202e
 #define VMCS_TSC_MULTIPLIER		0x2032
 #define VMCS_ENCLV_BITMAP		0x2036
@@ -145,9 +147,12 @@
 /* Secondary processor-based. */
 #define VMX_PROC2_EPT		BIT(1)
 #define VMX_PROC2_RDTSCP	BIT(3)
+#define VMX_PROC2_X2APIC	BIT(4)
 #define VMX_PROC2_VPID		BIT(5)
 #define VMX_PROC2_WBINVD	BIT(6)
 #define VMX_PROC2_UNRESTRICTED	BIT(7)
+#define VMX_PROC2_APIC_REGS	BIT(8)
+#define VMX_PROC2_VID		BIT(9)	/* virtual-interrupt delivery */
 #define VMX_PROC2_PAUSE_LOOP	BIT(10)
 #define VMX_PROC2_RDRAND	BIT(11)	/* makes it exit; so do RDSEED, ENCLS and ENCLV */
 #define VMX_PROC2_INVPCID	BIT(12)

@@ -76,8 +76,6 @@ struct vmx_vcpu {
 	u32 entry_event;		/* P: what inject() arranged for this entry, or 0 (events.c) */
 	u64 rip, rsp, rflags;		/* V: in the VMCS (enter.c, exits.c) */
 	u64 cr2, dr6;			/* V: the guest's; the CPU does not switch them (enter.c, regs.c) */
-	u8 *tpr;			/* I: the guest's TPR, the byte V: in vapic, or tpr_byte (regs.c) */
-	u8 tpr_byte;
 	u64 host_cr3, host_cr4;		/* V: in the VMCS (enter.c) */
 	u64 cr0_shadow, cr4_shadow;	/* V: in the VMCS (regs.c) */
 	u64 efer;			/* V: in the VMCS */
@@ -99,7 +97,10 @@ struct vmx_vcpu {
 	void *vmcs;			/* I */
 	u64 vmcs_pa;			/* I */
 	u8 *msr_bitmap;			/* I, the page V (msr.c) */
-	u8 *vapic;			/* I, the page V: virtual-APIC page, or NULL: CR8 exits */
+	u8 *vapic;			/* I, the page V: virtual-APIC page, or NULL: CR8 exits (apicv.c) */
+	u8 *tpr;			/* I: the guest's TPR, the byte V: in vapic, or tpr_byte (apicv.c, regs.c) */
+	u8 tpr_byte;			/* V */
+	u64 eoi_exits[4];		/* V: in the VMCS (apicv.c) */
 	u64 id;				/* I: never used twice */
 };
 
@@ -132,7 +133,7 @@ struct vmx_hw {
 
 extern struct vmx_hw vmx_hw;
 
-static inline struct vmx_vcpu *to_vmx(struct keel_vcpu *vcpu)
+static inline struct vmx_vcpu *to_vmx(const struct keel_vcpu *vcpu)
 {
 	return vcpu->arch.hw;
 }
@@ -280,6 +281,8 @@ void vmx_events_failed(struct keel_vcpu *vcpu);
 int vmx_msr_get(struct keel_vcpu *vcpu, u32 index, u64 *value);
 int vmx_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value);
 
+enum { VMX_MSR_READ = 1, VMX_MSR_WRITE = 2 };
+
 /* Recompute the MSR bitmap. [P] */
 void vmx_msr_bitmap_sync(struct keel_vcpu *vcpu);
 
@@ -289,6 +292,24 @@ void vmx_late_load(struct keel_vcpu *vcpu);
 /* This CPU starts or stops virtualization. [I] */
 void vmx_late_on(struct vmx_cpu *cpu);
 void vmx_late_off(struct vmx_cpu *cpu);
+
+/* --- apicv.c --- */
+
+/* The vCPU's page, and its part of a new VMCS. Return: 0, -ENOMEM. [S] */
+int vmx_apicv_new(struct keel_vcpu *vcpu);
+void vmx_apicv_free(struct vmx_vcpu *vmx);
+void vmx_apicv_init(struct vmx_vcpu *vmx);
+
+/* Of the controls: the secondary ones that the APIC wants now, and TPR threshold. */
+u32 vmx_apicv_controls(const struct keel_vcpu *vcpu);
+u32 vmx_apicv_threshold(const struct keel_vcpu *vcpu);
+
+/* Which accesses to an x2APIC MSR do not exit, with the secondary controls in use: VMX_MSR_*. */
+u8 vmx_apicv_msr(const struct keel_vcpu *vcpu, u32 index);
+
+void vmx_apic_give(struct keel_vcpu *vcpu, bool all);
+void vmx_apic_take(struct keel_vcpu *vcpu);
+void vmx_apicv_decode(struct keel_vcpu *vcpu, struct keel_exit *exit);
 
 /* --- vpid.c --- */
 

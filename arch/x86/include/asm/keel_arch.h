@@ -182,6 +182,10 @@ struct keel_apic {
 	unsigned long signals;			/* A: bits enum keel_apic_signal */
 	u8 sipi_vector;				/* A: of the latest SIPI */
 	bool takes_pic;				/* V; read by anybody: lapic_accept_pic() */
+	bool hw;				/* I: the CPU runs it: all below */
+	bool in_hw;				/* V: TPR, IRR and ISR are the CPU's now, not l's */
+	bool all_stale;				/* V: the CPU does not know all registers */
+	u64 eoi_exits[4];			/* V: vectors whose end is of interest here */
 	u8 blocked;				/* V: the class of the interrupt that waits for a lower CR8, or 0 */
 	bool kicked;				/* V: the next HLT ends at once (KVM_HC_KICK_CPU) */
 	struct lapic_addr addr;			/* M: as last put into the map */

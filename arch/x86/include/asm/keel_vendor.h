@@ -8,6 +8,7 @@
 #define ASM_KEEL_VENDOR_H
 
 #include <asm/keel_arch.h>
+#include <asm/keel_options.h>
 #include <keel/exit.h>
 #include <linux/static_call.h>
 
@@ -72,6 +73,14 @@ struct keel_vendor_ops {
 	int (*msr_get)(struct keel_vcpu *vcpu, u32 index, u64 *value);
 	int (*msr_set)(struct keel_vcpu *vcpu, u32 index, u64 value);
 
+	/*
+	 * The local APIC in the CPU, where arch.apic->hw (KEEL_OPT_APIC); else never called. Give it the APIC
+	 * before an entry: @all its registers, or TPR and the interrupts only; arch.apic->eoi_exits says whose end
+	 * is to exit. Take back into arch.apic->l what it may have changed. [P]
+	 */
+	void (*apic_give)(struct keel_vcpu *vcpu, bool all);
+	void (*apic_take)(struct keel_vcpu *vcpu);
+
 	void (*set_root)(struct keel_vcpu *vcpu, u64 root_pa);		/* [P] */
 	void (*flush)(struct keel_vcpu *vcpu, enum keel_flush scope);	/* [P] */
 	void (*tsc_set)(struct keel_vcpu *vcpu, u64 offset, u64 ratio);	/* [P] */
@@ -96,12 +105,16 @@ struct keel_host_caps {
 	bool pdptes;		/* PAE paging's four top entries are registers: group KEEL_RG_CR has them */
 	bool next_rip;		/* exits report the instruction's length */
 	u8 max_level;		/* enum radix_level: the largest leaf to map */
+	u32 options;		/* KEEL_OPT_* */
 	bool tsc_scaling;
 	u8 tsc_frac_bits;
 	u64 tsc_max_ratio;
 };
 
 extern struct keel_host_caps keel_host_caps;
+
+/* Those of keel_host_caps.options that are wanted: ask when a VM or a vCPU is made, not later. */
+extern unsigned int keel_options;
 
 DECLARE_STATIC_CALL(keel_enter, *(void (*)(struct keel_vcpu *))NULL);
 DECLARE_STATIC_CALL(keel_after_exit, *(enum keel_exit_kind (*)(struct keel_vcpu *))NULL);
