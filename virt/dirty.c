@@ -9,6 +9,9 @@
  * write fault between xchg and write protection finds the frame writable or sets the bit
  * anew: at worst a frame is reported twice.
  *
+ * Hardware that logs by itself needs no write protection: "loses write permission" means then that the frame's dirty
+ * flag is cleared, and a frame whose bit is clear is one whose dirty flag is.
+ *
  * With KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 enabled, getting hands out a copy, and clearing, of the bits
  * that user space names, is what takes them and write permission, in the same order. A log may then
  * begin with all bits set; what holds is that a frame of a logged slot whose bit is clear is not
@@ -154,9 +157,11 @@ int keel_dirty_get(struct keel_vm *vm, const struct kvm_dirty_log *log)
 	if (mutex_lock_killable(&vm->slots.lock))
 		return -EINTR;
 	slot = keel_slot_by_id(vm, log->slot);
-	if (slot && slot->dirty)
+	if (slot && slot->dirty) {
+		keel_arch_log_sync(vm);
 		ret = READ_ONCE(vm->slots.manual) ? log_peek(slot, log->dirty_bitmap) :
 						    log_get(vm, slot, log->dirty_bitmap);
+	}
 	mutex_unlock(&vm->slots.lock);
 	return ret;
 }

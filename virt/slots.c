@@ -192,7 +192,7 @@ bool keel_slots_hva_next(struct keel_vm *vm, u64 hva, u64 hva_end, gfn_t *cursor
 	return false;
 }
 
-/* Write-protect what is mapped of @geo, so that each frame's next write is seen. */
+/* Have the next write of each frame of @geo seen. */
 static void slot_wrprot(struct keel_vm *vm, const struct slot_geo *geo)
 {
 	u64 at = gfn_raw(geo->base), end = at + geo->npages, next;
@@ -234,11 +234,14 @@ static void slots_commit(struct keel_vm *vm, struct keel_slotset *set, struct ke
 {
 	struct keel_slots *slots = &vm->slots;
 	struct keel_slotset *was = set_get(vm);
+	unsigned int logging = slots->logging + (new && new->dirty) - (old && old->dirty);
 	bool flush = false;
 
 	spin_lock(&vm->mmu_lock);
 	rcu_assign_pointer(slots->set, set);
-	slots->logging += (new && new->dirty) - (old && old->dirty);
+	swap(slots->logging, logging);
+	if (!slots->logging != !logging)
+		keel_arch_logging(vm);
 	if (old) {
 		/* Pairs with the acquire of the fault path's find_slot(): new generation seen, new set seen. */
 		smp_store_release(&slots->generation, slots->generation + 1);

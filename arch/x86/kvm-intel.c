@@ -16,6 +16,10 @@ static bool enable_apicv = true;
 module_param(enable_apicv, bool, 0444);
 MODULE_PARM_DESC(enable_apicv, "virtual interrupt controller in hardware, where the CPU has one");
 
+static bool pml = true;
+module_param(pml, bool, 0444);
+MODULE_PARM_DESC(pml, "page-modification logging for the dirty log, where the CPU has it");
+
 static bool ept = true;
 module_param(ept, bool, 0444);
 MODULE_PARM_DESC(ept, "extended page tables: Y, required");
@@ -38,8 +42,9 @@ static int __init kvm_intel_init(void)
 
 	if (!name || strcmp(name, "VT-x"))
 		return -EOPNOTSUPP;
-	options = keel_vendor_limit(enable_apicv ? KEEL_OPT_APIC : 0);
+	options = keel_vendor_limit((enable_apicv ? KEEL_OPT_APIC : 0) | (pml ? KEEL_OPT_DIRTY_LOG : 0));
 	enable_apicv = options & KEEL_OPT_APIC;
+	pml = options & KEEL_OPT_DIRTY_LOG;
 	return 0;
 }
 

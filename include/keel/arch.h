@@ -52,8 +52,14 @@ unsigned int keel_arch_gpa_bits(void);
 /* Remove; *@flush tells whether translations may be cached. @resched: may drop and retake mmu_lock between batches. */
 void keel_arch_zap(struct keel_vm *vm, gfn_t start, gfn_t end, bool resched, bool *flush);
 
-/* Remove write permission. */
+/* Have each frame's next write seen again, by a fault or in the hardware's own log. */
 void keel_arch_wrprot(struct keel_vm *vm, gfn_t start, gfn_t end, bool *flush);
+
+/* The first slot begins to log, or the last has ceased to. Context: mmu_lock held, IRQs on. */
+void keel_arch_logging(struct keel_vm *vm);
+
+/* What vCPUs have written so far is in the dirty log when this returns. Context: task. */
+void keel_arch_log_sync(struct keel_vm *vm);
 
 /* Any access since the last time? @clear: forget them. */
 bool keel_arch_age(struct keel_vm *vm, gfn_t start, gfn_t end, bool clear);

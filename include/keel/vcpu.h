@@ -20,6 +20,7 @@ enum keel_vcpu_mode { KEEL_OUTSIDE, KEEL_IN_GUEST };
 #define KEEL_REQ_TLB_FLUSH	BIT(0)	/* drop this vCPU's guest translations */
 #define KEEL_REQ_KICK		BIT(1)	/* leave the guest; nothing else */
 #define KEEL_REQ_EVENT		BIT(2)	/* something was sent to this vCPU's interrupt controller */
+#define KEEL_REQ_LOGGING	BIT(4)	/* the dirty log was switched on or off */
 #define KEEL_REQ_PARAVIRT	BIT(3)	/* structures that it shares with the guest are to be written */
 
 /* Legend: I immutable after creation; A atomic; V vcpu->mutex; P the thread that has it loaded, preemption off; U shared with user space. */

@@ -42,6 +42,8 @@ void keel_requests_serve(struct keel_vcpu *vcpu)
 		keel_vendor->flush(vcpu, KEEL_FLUSH_NESTED);
 	if (requests & KEEL_REQ_EVENT)
 		keel_apic_serve(vcpu);
+	if (requests & KEEL_REQ_LOGGING)
+		vcpu->arch.controls_stale = true;
 	if (requests & KEEL_REQ_PARAVIRT)
 		keel_pv_serve(vcpu);
 }

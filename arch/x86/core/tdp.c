@@ -12,6 +12,7 @@
 #include "tdp.h"
 #include <asm/keel_vendor.h>
 #include <keel/arch.h>
+#include <keel/mem.h>
 #include <keel/vcpu.h>
 #include <keel/vm.h>
 #include <linux/gfp.h>
@@ -54,6 +55,7 @@ int keel_tdp_init(struct keel_vm *vm)
 
 	if (!root)
 		return -ENOMEM;
+	vm->arch.tdp.hw_log = READ_ONCE(keel_options) & KEEL_OPT_DIRTY_LOG;
 	radix_init(&vm->arch.tdp.tree, keel_host_caps.pte_fmt, (void *)root, tdp_levels(), PAGE_OFFSET,
 		   sme_me_mask, 0);
 	return 0;
@@ -130,9 +132,38 @@ void keel_arch_wrprot(struct keel_vm *vm, gfn_t start, gfn_t end, bool *flush)
 	u64 nr = 0;
 
 	lockdep_assert_held(&vm->mmu_lock);
-	while (radix_write_protect(&vm->arch.tdp.tree, &range, TDP_BATCH, &nr))
-		;
+	if (vm->arch.tdp.hw_log)
+		while (radix_log_again(&vm->arch.tdp.tree, &range, TDP_BATCH, &nr))
+			;
+	else
+		while (radix_write_protect(&vm->arch.tdp.tree, &range, TDP_BATCH, &nr))
+			;
 	*flush |= nr > 0;
+}
+
+void keel_arch_logging(struct keel_vm *vm)
+{
+	lockdep_assert_held(&vm->mmu_lock);
+	if (vm->arch.tdp.hw_log)
+		keel_vm_request_all(vm, KEEL_REQ_LOGGING);
+}
+
+/* Each exit hands out what the CPU has logged: all that is needed is one. */
+void keel_arch_log_sync(struct keel_vm *vm)
+{
+	if (vm->arch.tdp.hw_log)
+		keel_vm_request_all(vm, 0);
+}
+
+void keel_tdp_written(struct keel_vcpu *vcpu, gfn_t gfn)
+{
+	struct keel_slot *slot;
+
+	rcu_read_lock_sched();
+	slot = keel_slot_find(vcpu->vm, gfn);
+	if (slot)
+		keel_dirty_mark(slot, gfn);
+	rcu_read_unlock_sched();
 }
 
 bool keel_arch_age(struct keel_vm *vm, gfn_t start, gfn_t end, bool clear)

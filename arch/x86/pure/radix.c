@@ -546,6 +546,19 @@ bool radix_write_protect(struct radix_tree *tree, struct radix_range *range, uns
 	return range_clear(tree, range, budget, tree->fmt->write, nr);
 }
 
+bool radix_log_again(struct radix_tree *tree, struct radix_range *range, unsigned int budget, u64 *nr)
+{
+	struct walk w;
+	u64 *slot;
+
+	walk_start(tree, &w, range, budget);
+	while ((slot = walk_leaf(tree, &w, PRUNE_NONE, NULL))) {
+		*nr += slot_clear(slot, w.level == RADIX_LEVEL_4K ? tree->fmt->dirty : tree->fmt->write);
+		walk_advance(tree, &w, PRUNE_NONE, NULL);
+	}
+	return walk_stop(&w, range);
+}
+
 unsigned int radix_write_protect_mask(struct radix_tree *tree, gfn_t gfn, u64 mask)
 {
 	u64 write = tree->fmt->write;

@@ -199,6 +199,13 @@ bool radix_write_protect(struct radix_tree *tree, struct radix_range *range, uns
 			 u64 *nr);
 
 /*
+ * For a CPU that logs what it sets dirty: takes the dirty bit from the 4 KiB leaves in the range, and RADIX_W from the
+ * larger ones, of which it would log one frame only; adds to *nr the leaves changed (then: flush). Not in a format
+ * without dirty bits.
+ */
+bool radix_log_again(struct radix_tree *tree, struct radix_range *range, unsigned int budget, u64 *nr);
+
+/*
  * Takes RADIX_W from the frames gfn + i whose bit i is set in `mask`; `gfn` is a multiple of 64.
  * A large leaf over them is protected whole. Returns the number of leaves changed (then: flush).
  */

@@ -159,7 +159,7 @@ static const struct vmx_exit_row vmx_exits[VMX_REASON_NR] = {
 	UD_ROW(VMX_REASON_VMFUNC, "VMFUNC"),
 	UD_ROW(VMX_REASON_ENCLS, "ENCLS"),
 	UD_ROW(VMX_REASON_RDSEED, "RDSEED"),
-	UNUSED_ROW(VMX_REASON_PML_FULL, "page-modification log full"),
+	ROW(VMX_REASON_PML_FULL, KEEL_EXIT_HOST_IRQ, VMX_ROW_EVENT, "page-modification log full"),
 	UD_ROW(VMX_REASON_XSAVES, "XSAVES"),
 	UD_ROW(VMX_REASON_XRSTORS, "XRSTORS"),
 	UD_ROW(VMX_REASON_PCONFIG, "PCONFIG"),
@@ -221,7 +221,7 @@ static noinline enum keel_exit_kind after_exit_slow(struct keel_vcpu *vcpu, u32 
 		/* Of a double fault the bit says nothing. */
 		if (vmxqual_event_vector(word) == EVENT_DF)
 			word = 0;
-	} else if (reason == VMX_REASON_EPT_VIOLATION) {
+	} else if (reason == VMX_REASON_EPT_VIOLATION || reason == VMX_REASON_PML_FULL) {
 		word = vmx_read(VMCS_QUALIFICATION);
 	} else if (reason == VMX_REASON_NMI_WINDOW) {
 		events->shadow &= ~EVENT_SHADOW_STI;
@@ -301,8 +301,11 @@ enum keel_exit_kind vmx_after_exit(struct keel_vcpu *vcpu)
 
 	if (likely(vmx->status == VMX_RAN))
 		reason = vmx_read_hot(VMCS_EXIT_REASON);
-	if (unlikely(vmx->status != VMX_RAN || reason & VMX_REASON_FAILED))
-		return after_no_run(vcpu, reason);
+	if (unlikely(vmx->odd | (reason & VMX_REASON_FAILED))) {
+		if (vmx->status != VMX_RAN || reason & VMX_REASON_FAILED)
+			return after_no_run(vcpu, reason);
+		vmx_pml_drain(vcpu);
+	}
 	row = row_of(reason);
 	kind = row->kind;
 	flags = row->flags;

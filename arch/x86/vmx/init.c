@@ -63,7 +63,8 @@ static int vmx_probe(void)
 #define PROC2_REQUIRED	(VMX_PROC2_EPT | VMX_PROC2_UNRESTRICTED)
 #define PROC2_OPTIONAL	(VMX_PROC2_RDTSCP | VMX_PROC2_VPID | VMX_PROC2_WBINVD | VMX_PROC2_PAUSE_LOOP |		\
 			 VMX_PROC2_INVPCID | VMX_PROC2_TSC_SCALING | VMX_PROC2_RDRAND |		\
-			 VMX_PROC2_RDSEED | VMX_PROC2_ENCLS | VMX_PROC2_ENCLV | APICV | VMX_PROC2_X2APIC)
+			 VMX_PROC2_RDSEED | VMX_PROC2_ENCLS | VMX_PROC2_ENCLV | APICV | VMX_PROC2_X2APIC |	\
+			 VMX_PROC2_PML)
 #define EXIT_REQUIRED	(VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_64BIT | VMX_EXIT_LOAD_EFER)
 #define EXIT_PAT	(VMX_EXIT_SAVE_PAT | VMX_EXIT_LOAD_PAT)
 #define ENTRY_OPTIONAL	(VMX_ENTRY_LOAD_PAT | VMX_ENTRY_CONCEAL_PT)
@@ -127,6 +128,12 @@ static void __init apicv_agree(void)
 		vmx_hw.proc2 &= ~(APICV | VMX_PROC2_X2APIC);
 }
 
+static void __init pml_agree(void)
+{
+	if (!(vmx_hw.ept_vpid & VMX_CAP_EPT_AD))
+		vmx_hw.proc2 &= ~VMX_PROC2_PML;
+}
+
 static int __init controls_setup(void)
 {
 	rdmsrl(VMX_MSR_BASIC, vmx_hw.basic);
@@ -147,6 +154,7 @@ static int __init controls_setup(void)
 	pat_agree();
 	vpid_agree();
 	apicv_agree();
+	pml_agree();
 	stay_setup();
 	return 0;
 }
@@ -180,6 +188,8 @@ static void __init read_features(void)
 	keel_host_caps.max_level = max_level();
 	if (vmx_hw.proc2 & VMX_PROC2_VID)
 		keel_host_caps.options |= KEEL_OPT_APIC;
+	if (vmx_hw.proc2 & VMX_PROC2_PML)
+		keel_host_caps.options |= KEEL_OPT_DIRTY_LOG;
 	keel_host_caps.tsc_scaling = vmx_hw.proc2 & VMX_PROC2_TSC_SCALING;
 	keel_host_caps.tsc_frac_bits = VMX_TSC_FRAC_BITS;
 	keel_host_caps.tsc_max_ratio = ~0ULL;

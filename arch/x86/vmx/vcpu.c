@@ -32,7 +32,8 @@
 /* Primary controls that vmcs_init() leaves off. */
 #define PROC_AT_TIMES	(VMX_PROC_INTR_WINDOW | VMX_PROC_NMI_WINDOW | VMX_PROC_TPR_SHADOW)
 
-#define PROC2_APIC	(VMX_PROC2_VID | VMX_PROC2_APIC_REGS | VMX_PROC2_X2APIC)
+/* Secondary controls of which other files say when. */
+#define PROC2_OTHERS	(VMX_PROC2_VID | VMX_PROC2_APIC_REGS | VMX_PROC2_X2APIC | VMX_PROC2_PML)
 
 #define EXCEPTIONS	(BIT(EVENT_DB) | BIT(EVENT_AC) | BIT(EVENT_MC))
 
@@ -84,7 +85,7 @@ static const struct {
 static u32 proc2_controls(const struct keel_vcpu *vcpu, const struct vmx_vcpu *vmx)
 {
 	const struct cpuid_derived *cpuid = &vcpu->arch.cpuid.derived;
-	u32 proc2 = (vmx_hw.proc2 & ~PROC2_APIC) | vmx_apicv_controls(vcpu);
+	u32 proc2 = (vmx_hw.proc2 & ~PROC2_OTHERS) | vmx_apicv_controls(vcpu) | vmx_pml_controls(vcpu);
 	unsigned int i;
 
 	if (!vmx->vpid)
@@ -106,6 +107,7 @@ void vmx_controls_sync(struct keel_vcpu *vcpu)
 	vmx->halts = vcpu->vm->arch.disabled_exits & KVM_X86_DISABLE_EXITS_HLT;
 	vmx_control(&now->proc, VMCS_PROC, proc_controls(vcpu, vmx));
 	vmx_control(&now->proc2, VMCS_PROC2, proc2_controls(vcpu, vmx));
+	vmx->logs = !!(now->proc2 & VMX_PROC2_PML);
 	if (now->cr4_mask != cr4_mask) {
 		/* Bits that change hands go from the register to the shadow or back. */
 		vmx_regs_load(vcpu, KEEL_RG_CR);
@@ -127,7 +129,7 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 
 	now->pin = vmx_hw.pin;
 	now->proc = vmx_hw.proc & ~PROC_AT_TIMES;
-	now->proc2 = vmx_hw.proc2 & ~(VMX_PROC2_VPID | PROC2_APIC);
+	now->proc2 = vmx_hw.proc2 & ~(VMX_PROC2_VPID | PROC2_OTHERS);
 	now->exit = vmx_hw.exit;
 	now->entry = vmx_hw.entry & ~VMX_ENTRY_64BIT;
 	now->exceptions = EXCEPTIONS;
@@ -151,6 +153,7 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	vmx_write(VMCS_MSR_BITMAP, __pa(vmx->msr_bitmap));
 	vmx_write(VMCS_LINK, ~0ULL);
 	vmx_apicv_init(vmx);
+	vmx_pml_init(vmx);
 	if (vmx_hw.proc2 & VMX_PROC2_VPID)
 		vmx_write(VMCS_VPID, vmx->vpid);
 	if (vmx_hw.proc2 & VMX_PROC2_TSC_SCALING)
@@ -180,7 +183,7 @@ int vmx_vcpu_new(struct keel_vcpu *vcpu)
 	vmx->id = atomic64_inc_return(&last_id);
 	vmx->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	vmx->msr_bitmap = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->vmcs || !vmx->msr_bitmap || vmx_apicv_new(vcpu))
+	if (!vmx->vmcs || !vmx->msr_bitmap || vmx_apicv_new(vcpu) || vmx_pml_new(vcpu))
 		return -ENOMEM;
 	memset(vmx->msr_bitmap, 0xff, PAGE_SIZE);
 	*(u32 *)vmx->vmcs = vmx_hw.basic & VMX_BASIC_REVISION;
@@ -236,6 +239,7 @@ void vmx_vcpu_free(struct keel_vcpu *vcpu)
 		return;
 	vmcs_evict(vmx);
 	vmx_vpid_put(vmx->vpid);
+	vmx_pml_free(vmx);
 	vmx_apicv_free(vmx);
 	free_page((unsigned long)vmx->msr_bitmap);
 	free_page((unsigned long)vmx->vmcs);

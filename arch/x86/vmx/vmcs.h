@@ -13,6 +13,7 @@
 #define VMCS_VPID			0x0000
 #define VMCS_GUEST_ES			0x0800	/* ES, CS, SS, DS, FS, GS, LDTR, TR: by twos */
 #define VMCS_GUEST_INTR_STATUS		0x0810
+#define VMCS_PML_INDEX			0x0812
 #define VMCS_HOST_ES			0x0c00
 #define VMCS_HOST_CS			0x0c02
 #define VMCS_HOST_SS			0x0c04
@@ -23,6 +24,7 @@
 
 /* 64-bit: control, read-only, guest state, host state. */
 #define VMCS_MSR_BITMAP			0x2004
+#define VMCS_PML_ADDRESS		0x200e
 #define VMCS_TSC_OFFSET			0x2010
 #define VMCS_VAPIC			0x2012
 #define VMCS_EPTP			0x201a
@@ -158,6 +160,7 @@
 #define VMX_PROC2_INVPCID	BIT(12)
 #define VMX_PROC2_ENCLS		BIT(15)
 #define VMX_PROC2_RDSEED	BIT(16)
+#define VMX_PROC2_PML		BIT(17)
 #define VMX_PROC2_TSC_SCALING	BIT(25)
 #define VMX_PROC2_ENCLV		BIT(28)
 

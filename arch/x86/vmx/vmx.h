@@ -69,7 +69,13 @@ struct vmx_host_state {
 struct vmx_vcpu {
 	struct vmx_run run;		/* P */
 	u32 pending;			/* P: VMX_PEND_* */
-	u8 status;			/* P: answer of the last world switch (enter.c) */
+	union {
+		struct {
+			u8 status;	/* P: answer of the last world switch (enter.c) */
+			u8 logs;	/* V: page-modification logging is on (pml.c) */
+		};
+		u16 odd;		/* any of the two: after an exit there is more to do */
+	};
 	u8 kind;			/* V: enum keel_exit_kind of the last exit (exits.c) */
 	u32 reason;			/* V: of the last exit (exits.c) */
 	u32 blocking;			/* V: interruptibility state in the VMCS (events.c) */
@@ -96,6 +102,7 @@ struct vmx_vcpu {
 	struct list_head loaded;	/* that CPU, IRQs off: in vmx_cpu.loaded */
 	void *vmcs;			/* I */
 	u64 vmcs_pa;			/* I */
+	u64 *pml;			/* I, the page P: page-modification log, or NULL (pml.c) */
 	u8 *msr_bitmap;			/* I, the page V (msr.c) */
 	u8 *vapic;			/* I, the page V: virtual-APIC page, or NULL: CR8 exits (apicv.c) */
 	u8 *tpr;			/* I: the guest's TPR, the byte V: in vapic, or tpr_byte (apicv.c, regs.c) */
@@ -310,6 +317,19 @@ u8 vmx_apicv_msr(const struct keel_vcpu *vcpu, u32 index);
 void vmx_apic_give(struct keel_vcpu *vcpu, bool all);
 void vmx_apic_take(struct keel_vcpu *vcpu);
 void vmx_apicv_decode(struct keel_vcpu *vcpu, struct keel_exit *exit);
+
+/* --- pml.c --- */
+
+/* The vCPU's log, and its part of a new VMCS. Return: 0, -ENOMEM. [S] */
+int vmx_pml_new(struct keel_vcpu *vcpu);
+void vmx_pml_free(struct vmx_vcpu *vmx);
+void vmx_pml_init(struct vmx_vcpu *vmx);
+
+/* Of the secondary controls: VMX_PROC2_PML while it is of use, else 0. */
+u32 vmx_pml_controls(const struct keel_vcpu *vcpu);
+
+/* After an exit with .logs: hand out what was logged. [I] */
+void vmx_pml_drain(struct keel_vcpu *vcpu);
 
 /* --- vpid.c --- */
 

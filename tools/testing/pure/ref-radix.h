@@ -634,6 +634,34 @@ static void play_write_protect(void)
 	MODEL_CHECK(got == want);
 }
 
+static bool log_again_takes(const struct cell *c)
+{
+	return c->level == 1 ? c->flags & RADIX_DIRTY : c->access & RADIX_W;
+}
+
+static void play_log_again(void)
+{
+	struct radix_range r = pick_range();
+	u64 start = gfn_raw(r.next), end = gfn_raw(r.end), want = 0, got = 0;
+
+	/* A format without dirty bits has no hardware that logs. */
+	if (!m.tree.fmt->dirty)
+		return;
+	for_each_cell(c)
+		want += is_leaf_head(c) && leaf_meets(c, start, end) && log_again_takes(c);
+	for_each_cell(c) {
+		if (!c->level || !leaf_meets(c, start, end))
+			continue;
+		if (c->level == 1)
+			c->flags &= ~RADIX_DIRTY;
+		else
+			c->access &= ~RADIX_W;
+	}
+	while (radix_log_again(&m.tree, &r, pick_budget(), &got))
+		;
+	MODEL_CHECK(got == want);
+}
+
 static void play_write_protect_mask(void)
 {
 	u64 gfn = pick_gfn(1) & ~63ULL, mask = draw() & draw();
@@ -831,7 +859,7 @@ static void (*const plays[])(void) = {
 	play_map, play_map, play_map, play_map, play_map_run, play_map_run, play_unmap,
 	play_write_protect, play_write_protect_mask, play_clear_dirty, play_age,
 	play_make_writable, play_split, play_collapse, play_fill_chunk, play_hardware,
-	play_hardware, play_map_invalid,
+	play_hardware, play_map_invalid, play_log_again,
 };
 
 /* An empty tree of format number `which` (0..2) and `variant` bits: 5 levels, enc, empty. */

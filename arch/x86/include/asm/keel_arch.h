@@ -61,6 +61,7 @@ struct keel_regs {
 /* Owner: core/tdp.c. Legend: M mmu_lock; I immutable. */
 struct keel_tdp {
 	struct radix_tree tree;		/* M */
+	bool hw_log;			/* I: the CPU logs what it sets dirty (KEEL_OPT_DIRTY_LOG) */
 };
 
 /* Owner: core/tsc.c. Legend: T lock. */

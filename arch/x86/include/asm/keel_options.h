@@ -4,6 +4,7 @@
 #define ASM_KEEL_OPTIONS_H
 
 #define KEEL_OPT_APIC		0x1u	/* the CPU runs the local APICs that are in the kernel */
+#define KEEL_OPT_DIRTY_LOG	0x2u	/* the CPU logs which pages it sets dirty; of new VMs */
 
 /* In kvm.ko: "AMD-V", "VT-x", or NULL. */
 const char *keel_vendor_name(void);

@@ -127,4 +127,7 @@ DECLARE_STATIC_CALL(keel_decode, *(void (*)(struct keel_vcpu *, struct keel_exit
 /* The exit interrupted the delivery of an event, which the CPU reports as @ev: put it back, first in line. [I] */
 void keel_event_requeue(struct keel_vcpu *vcpu, const struct event_vectoring *ev);
 
+/* The CPU has logged a write to the frame: every entry of its log, at each exit, before requests are looked at. [I] */
+void keel_tdp_written(struct keel_vcpu *vcpu, gfn_t gfn);
+
 #endif /* ASM_KEEL_VENDOR_H */
