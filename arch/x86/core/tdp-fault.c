@@ -54,6 +54,7 @@ struct tdp_fault {
 	u64 seq;
 	u64 pat;			/* RADIX_IGNORE_PAT or 0 */
 	bool write;
+	bool exec;
 	struct keel_pfn *host;		/* steps 4 to 7 */
 };
 
@@ -182,12 +183,15 @@ static int install(struct keel_vcpu *vcpu, struct tdp_fault *fault, unsigned int
 	struct radix_tree *tree = &vcpu->vm->arch.tdp.tree;
 	struct radix_cache *cache = &vcpu->arch.cache.pages;
 	bool logging = fault->geo.flags & SLOTGEO_LOG_DIRTY;
-	unsigned int access = RADIX_R | RADIX_X, level = fault->host->level;
+	unsigned int access = RADIX_R, level = fault->host->level;
 	enum radix_result result;
 	struct radix_gather g;
 
 	if (fault->host->writable && (fault->write || !logging))
 		access |= RADIX_W;
+	/* Larger only as data: when the guest runs code there, it is split. */
+	if (level <= keel_host_caps.max_exec_level)
+		access |= RADIX_X;
 	/* Caches keep memory coherent whatever the guest asks for, unless a device's DMA bypasses them. */
 	fault->pat = keel_noncoherent(vcpu->vm) ? 0 : RADIX_IGNORE_PAT;
 	radix_gather_init(&g, NULL, 0);
@@ -232,8 +236,8 @@ static noinline int map_host(struct keel_vcpu *vcpu, struct tdp_fault *fault)
 	ret = keel_pfn_get(&fault->geo, fault->gfn, fault->write, &host);
 	if (ret)
 		return ret;
-	if (host.level > keel_host_caps.max_level)
-		host.level = keel_host_caps.max_level;
+	host.level = min_t(unsigned int, host.level,
+			   fault->exec ? keel_host_caps.max_exec_level : keel_host_caps.max_level);
 	fault->host = &host;
 	ret = cache_fill(&vcpu->arch.cache.pages);
 	if (!ret) {
@@ -253,9 +257,13 @@ static void report_poison(const struct tdp_fault *fault)
 }
 
 /* All steps, as often as something changed meanwhile. */
-static noinline long map(struct keel_vcpu *vcpu, gpa_t gpa, bool write)
+static noinline long map(struct keel_vcpu *vcpu, gpa_t gpa, u8 access)
 {
-	struct tdp_fault fault = { .gfn = gpa_gfn(gpa), .write = write };
+	struct tdp_fault fault = {
+		.gfn = gpa_gfn(gpa),
+		.write = access & KEEL_ACCESS_WRITE,
+		.exec = access & KEEL_ACCESS_EXEC,
+	};
 	unsigned int tries;
 	int ret;
 
@@ -283,5 +291,5 @@ long keel_tdp_fault(struct keel_vcpu *vcpu, gpa_t gpa, u8 access)
 {
 	if (!keel_slot_find(vcpu->vm, gpa_gfn(gpa)))
 		return KEEL_TDP_MMIO;
-	return map(vcpu, gpa, access & KEEL_ACCESS_WRITE);
+	return map(vcpu, gpa, access);
 }

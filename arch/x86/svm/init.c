@@ -60,6 +60,7 @@ static void read_features(void)
 	keel_host_caps.pte_fmt = &radix_fmt_npt;
 	keel_host_caps.next_rip = svm_hw.nrips;
 	keel_host_caps.max_level = boot_cpu_has(X86_FEATURE_GBPAGES) ? RADIX_LEVEL_1G : RADIX_LEVEL_2M;
+	keel_host_caps.max_exec_level = keel_host_caps.max_level;
 	keel_host_caps.tsc_scaling = edx & SVM_FEAT_TSC_RATE;
 	keel_host_caps.tsc_frac_bits = SVM_TSC_FRAC_BITS;
 	keel_host_caps.tsc_max_ratio = SVM_TSC_RATIO_MAX;

@@ -27,6 +27,13 @@ static unsigned int vmx_max_stay;
 module_param(vmx_max_stay, uint, 0444);
 MODULE_PARM_DESC(vmx_max_stay, "Milliseconds after which a guest exits in any case; 0: when there is a reason to. For emulators that hold interrupts back from guests");
 
+static char *vmx_nx_huge_pages = "auto";
+module_param_named(nx_huge_pages, vmx_nx_huge_pages, charp, 0444);
+MODULE_PARM_DESC(nx_huge_pages, "VT-x: huge pages are split where the guest runs code: auto (on CPUs with the iTLB-multihit erratum), force, off");
+
+/* The host tells of it in /sys/devices/system/cpu/vulnerabilities/itlb_multihit. */
+extern bool itlb_multihit_kvm_mitigation;
+
 #define CPUID_1_ECX_VMX BIT(5)
 
 static int vmx_probe(void)
@@ -161,13 +168,23 @@ static int __init controls_setup(void)
 
 /*
  * On CPUs that have the erratum, a guest that changes the size of a page whose translations are in both
- * instruction TLBs stops the machine with a machine check: map nothing larger than 4 KiB there.
+ * instruction TLBs stops the machine with a machine check: nothing larger than 4 KiB is executable there.
  */
-static unsigned int __init max_level(void)
+static bool __init huge_pages_nx(void)
 {
-	if (boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) || !(vmx_hw.ept_vpid & VMX_CAP_EPT_2M))
-		return RADIX_LEVEL_4K;
-	return vmx_hw.ept_vpid & VMX_CAP_EPT_1G ? RADIX_LEVEL_1G : RADIX_LEVEL_2M;
+	if (!strcmp(vmx_nx_huge_pages, "force"))
+		return true;
+	return strcmp(vmx_nx_huge_pages, "off") && boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT);
+}
+
+static void __init levels_setup(void)
+{
+	keel_host_caps.max_level = vmx_hw.ept_vpid & VMX_CAP_EPT_1G ? RADIX_LEVEL_1G : RADIX_LEVEL_2M;
+	keel_host_caps.max_exec_level = keel_host_caps.max_level;
+	if (huge_pages_nx()) {
+		keel_host_caps.max_exec_level = RADIX_LEVEL_4K;
+		itlb_multihit_kvm_mitigation = true;
+	}
 }
 
 static void __init read_features(void)
@@ -185,7 +202,7 @@ static void __init read_features(void)
 	keel_host_caps.pte_fmt = vmx_hw.ept_vpid & VMX_CAP_EPT_AD ? &radix_fmt_ept : &radix_fmt_ept_noad;
 	keel_host_caps.pdptes = true;
 	keel_host_caps.next_rip = true;
-	keel_host_caps.max_level = max_level();
+	levels_setup();
 	if (vmx_hw.proc2 & VMX_PROC2_VID)
 		keel_host_caps.options |= KEEL_OPT_APIC;
 	if (vmx_hw.proc2 & VMX_PROC2_PML)
@@ -211,6 +228,7 @@ static void vmx_hw_teardown(void)
 {
 	int nr;
 
+	itlb_multihit_kvm_mitigation = false;
 	for_each_possible_cpu(nr) {
 		struct vmx_cpu *cpu = per_cpu_ptr(&vmx_cpu, nr);
 

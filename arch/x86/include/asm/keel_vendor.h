@@ -105,6 +105,7 @@ struct keel_host_caps {
 	bool pdptes;		/* PAE paging's four top entries are registers: group KEEL_RG_CR has them */
 	bool next_rip;		/* exits report the instruction's length */
 	u8 max_level;		/* enum radix_level: the largest leaf to map */
+	u8 max_exec_level;	/* the largest that may be executable */
 	u32 options;		/* KEEL_OPT_* */
 	bool tsc_scaling;
 	u8 tsc_frac_bits;

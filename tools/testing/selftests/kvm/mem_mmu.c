@@ -297,6 +297,32 @@ TEST_F(mmu, huge_page_split_and_collapse)
 }
 
 /* Anonymous pages leave for swap or stay; file pages can always be dropped. */
+/* Code among data in huge pages: CPUs with the iTLB-multihit erratum are not given both in one piece. */
+TEST_F(mmu, code_in_huge_pages)
+{
+	static const uint64_t at[] = { 0x1000, 0x1ff000, 0x1000, HUGE + 0x3000, 0x5000, SIZE - PAGE };
+	unsigned int i, round;
+	struct kvm_regs r;
+
+	ASSERT_EQ(0, madvise(self->p, SIZE, MADV_HUGEPAGE));
+	memset(self->p, 0, SIZE);
+	for (round = 0; round < 2; round++) {
+		for (i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+			uint8_t code[] = { 0xb8, 0x40 + i, round, 0, 0, 0xf4 };	/* mov $, %eax; hlt */
+
+			guest_store(_metadata, self->v, at[i] ^ 0x8000, 100 * round + i);
+			memcpy(self->p + at[i], code, sizeof(code));
+			vcpu_regs(self->v, &r);
+			r.rip = GPA + at[i];
+			vcpu_set_regs(self->v, &r);
+			RUN_TO(self->v, KVM_EXIT_HLT);
+			vcpu_regs(self->v, &r);
+			EXPECT_EQ(0x40 + i + 0x100 * round, r.rax);
+			EXPECT_EQ(100 * round + i, guest_load(_metadata, self->v, at[i] ^ 0x8000));
+		}
+	}
+}
+
 TEST_F(mmu, pageout)
 {
 	int fd = memfd_create("keel", 0), i;
