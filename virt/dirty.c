@@ -21,6 +21,7 @@
 #include <keel/mem.h>
 #include <keel/uapi.h>
 #include <keel/vm.h>
+#include <linux/err.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/uaccess.h>
@@ -147,21 +148,34 @@ static int log_get(struct keel_vm *vm, struct keel_slot *slot, unsigned long __u
 	return ret;
 }
 
-int keel_dirty_get(struct keel_vm *vm, const struct kvm_dirty_log *log)
+/*
+ * The logging slot numbered @id, with slots.lock held; or ERR_PTR: -EINVAL (no such number), -ENOENT (no slot,
+ * or it does not log), -EINTR, and the lock is not held.
+ */
+static struct keel_slot *log_lock(struct keel_vm *vm, u32 id)
 {
 	struct keel_slot *slot;
-	int ret = -ENOENT;
 
-	if (log->slot >= KEEL_MAX_SLOTS)
-		return -EINVAL;
+	if (id >= KEEL_MAX_SLOTS)
+		return ERR_PTR(-EINVAL);
 	if (mutex_lock_killable(&vm->slots.lock))
-		return -EINTR;
-	slot = keel_slot_by_id(vm, log->slot);
-	if (slot && slot->dirty) {
-		keel_arch_log_sync(vm);
-		ret = READ_ONCE(vm->slots.manual) ? log_peek(slot, log->dirty_bitmap) :
-						    log_get(vm, slot, log->dirty_bitmap);
-	}
+		return ERR_PTR(-EINTR);
+	slot = keel_slot_by_id(vm, id);
+	if (slot && slot->dirty)
+		return slot;
+	mutex_unlock(&vm->slots.lock);
+	return ERR_PTR(-ENOENT);
+}
+
+int keel_dirty_get(struct keel_vm *vm, const struct kvm_dirty_log *log)
+{
+	struct keel_slot *slot = log_lock(vm, log->slot);
+	int ret;
+
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
+	keel_arch_log_sync(vm);
+	ret = READ_ONCE(vm->slots.manual) ? log_peek(slot, log->dirty_bitmap) : log_get(vm, slot, log->dirty_bitmap);
 	mutex_unlock(&vm->slots.lock);
 	return ret;
 }
@@ -194,16 +208,12 @@ static int log_clear(struct keel_vm *vm, struct keel_slot *slot, const struct kv
 
 int keel_dirty_clear(struct keel_vm *vm, const struct kvm_clear_dirty_log *log)
 {
-	struct keel_slot *slot;
-	int ret = -ENOENT;
+	struct keel_slot *slot = log_lock(vm, log->slot);
+	int ret;
 
-	if (log->slot >= KEEL_MAX_SLOTS)
-		return -EINVAL;
-	if (mutex_lock_killable(&vm->slots.lock))
-		return -EINTR;
-	slot = keel_slot_by_id(vm, log->slot);
-	if (slot && slot->dirty)
-		ret = log_clear(vm, slot, log);
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
+	ret = log_clear(vm, slot, log);
 	mutex_unlock(&vm->slots.lock);
 	return ret;
 }

@@ -120,6 +120,14 @@ static u64 clock_at(struct keel_vm_clock *clock, const struct instant *now)
 	return clock->ns + ((s64)(now->tsc - clock->tsc) > 0 ? pvclock_scale(now->tsc - clock->tsc, &clock->rate) : 0);
 }
 
+/* Take the instant and the lock; the answer is the clock then. The caller unlocks. */
+static u64 clock_lock(struct keel_vm_clock *clock, struct instant *now, unsigned long *flags)
+{
+	instant_take(now);
+	raw_spin_lock_irqsave(&clock->lock, *flags);
+	return clock_at(clock, now);
+}
+
 static bool stable(const struct keel_vm *vm)
 {
 	return vm->arch.clock.linear && READ_ONCE(vm->arch.clock.matched);
@@ -143,11 +151,8 @@ void keel_clock_page(struct keel_vcpu *vcpu, struct pvclock_page *page)
 	struct keel_vm_clock *clock = &vcpu->vm->arch.clock;
 	struct instant now;
 	unsigned long flags;
-	u64 ns;
+	u64 ns = clock_lock(clock, &now, &flags);
 
-	instant_take(&now);
-	raw_spin_lock_irqsave(&clock->lock, flags);
-	ns = clock_at(clock, &now);
 	*page = (struct pvclock_page){
 		.tsc_timestamp = (clock->linear ? clock->tsc : now.tsc) + vcpu->arch.tsc_offset,
 		.system_time = clock->linear ? clock->ns : ns,
@@ -163,11 +168,8 @@ void keel_clock_wall(struct keel_vm *vm, struct pvclock_wall *wall)
 	struct keel_vm_clock *clock = &vm->arch.clock;
 	struct instant now;
 	unsigned long flags;
-	u64 ns;
+	u64 ns = clock_lock(clock, &now, &flags);
 
-	instant_take(&now);
-	raw_spin_lock_irqsave(&clock->lock, flags);
-	ns = clock_at(clock, &now);
 	raw_spin_unlock_irqrestore(&clock->lock, flags);
 	pvclock_wall(now.real, ns, wall);
 }
@@ -179,9 +181,7 @@ long keel_clock_get(struct keel_call *call)
 	struct instant now;
 	unsigned long flags;
 
-	instant_take(&now);
-	raw_spin_lock_irqsave(&clock->lock, flags);
-	out->clock = clock_at(clock, &now);
+	out->clock = clock_lock(clock, &now, &flags);
 	out->flags = KVM_CLOCK_REALTIME;
 	out->realtime = now.real;
 	if (clock->linear) {
