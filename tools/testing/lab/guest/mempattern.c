@@ -3,7 +3,8 @@
  * Fills most of the guest's memory with values that name their own address and pass, checks and
  * rewrites them at random places until the time is up, then checks all of it once more. Some pages
  * stay equal to others on purpose, so that the host has something to merge. Whatever the host does
- * below (swap, merge, split, collapse), each word must read back as last written.
+ * below (swap, merge, split, collapse, move to another machine), each word must read back as last
+ * written, and the clocks must not step back.
  *
  * usage: mempattern SECONDS
  */
@@ -58,6 +59,25 @@ static void check_page(size_t page)
 	}
 }
 
+/* On whichever CPU this runs now. */
+static void check_clocks(void)
+{
+	static const clockid_t clocks[] = { CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME, CLOCK_REALTIME };
+	static struct timespec last[sizeof(clocks) / sizeof(clocks[0])];
+
+	for (size_t i = 0; i < sizeof(clocks) / sizeof(clocks[0]); i++) {
+		struct timespec now;
+
+		clock_gettime(clocks[i], &now);
+		if (now.tv_sec < last[i].tv_sec || (now.tv_sec == last[i].tv_sec && now.tv_nsec < last[i].tv_nsec)) {
+			printf("mempattern: clock %d went from %lld.%09ld back to %lld.%09ld\n", clocks[i],
+			       (long long)last[i].tv_sec, last[i].tv_nsec, (long long)now.tv_sec, now.tv_nsec);
+			exit(1);
+		}
+		last[i] = now;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 10);
@@ -80,6 +100,7 @@ int main(int argc, char **argv)
 			size_t page = mix(random++) % pages;
 
 			check_page(page);
+			check_clocks();
 			if (random & 1)
 				write_page(page);
 		}
