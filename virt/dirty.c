@@ -15,7 +15,7 @@
  * With KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 enabled, getting hands out a copy, and clearing, of the bits
  * that user space names, is what takes them and write permission, in the same order. A log may then
  * begin with all bits set; what holds is that a frame of a logged slot whose bit is clear is not
- * writable to the guest.
+ * writable to the guest. With dirty rings the bitmap is theirs (dirty-ring.c), and these ioctls are refused.
  */
 #include <keel/arch.h>
 #include <keel/mem.h>
@@ -82,9 +82,8 @@ static void log_take(struct keel_vm *vm, struct keel_slot *slot, u64 at, unsigne
 		log_protect(vm, slot, at, words, nr, flush);
 }
 
-/* The same of the bits set in @words. */
-static void log_take_some(struct keel_vm *vm, struct keel_slot *slot, u64 at, unsigned long *words,
-			  unsigned int nr, bool *flush)
+void keel_dirty_take(struct keel_vm *vm, struct keel_slot *slot, u64 at, unsigned long *words, unsigned int nr,
+		     bool *flush)
 {
 	unsigned long any = 0;
 	unsigned int i;
@@ -149,13 +148,15 @@ static int log_get(struct keel_vm *vm, struct keel_slot *slot, unsigned long __u
 }
 
 /*
- * The logging slot numbered @id, with slots.lock held; or ERR_PTR: -EINVAL (no such number), -ENOENT (no slot,
- * or it does not log), -EINTR, and the lock is not held.
+ * The logging slot numbered @id, with slots.lock held; or ERR_PTR: -ENXIO (there are dirty rings), -EINVAL (no
+ * such number), -ENOENT (no slot, or it does not log), -EINTR, and the lock is not held.
  */
 static struct keel_slot *log_lock(struct keel_vm *vm, u32 id)
 {
 	struct keel_slot *slot;
 
+	if (READ_ONCE(vm->slots.ring))
+		return ERR_PTR(-ENXIO);
 	if (id >= KEEL_MAX_SLOTS)
 		return ERR_PTR(-EINVAL);
 	if (mutex_lock_killable(&vm->slots.lock))
@@ -198,7 +199,7 @@ static int log_clear(struct keel_vm *vm, struct keel_slot *slot, const struct kv
 		if (copy_from_user(words, from + at, nr * sizeof(*words)))
 			ret = -EFAULT;
 		else
-			log_take_some(vm, slot, first / BITS_PER_LONG + at, words, nr, &flush);
+			keel_dirty_take(vm, slot, first / BITS_PER_LONG + at, words, nr, &flush);
 		cond_resched();
 	}
 	if (flush)

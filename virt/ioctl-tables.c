@@ -73,6 +73,11 @@ static long clear_dirty_log(struct keel_call *call)
 	return keel_dirty_clear(call->vm, log);
 }
 
+static long reset_dirty_rings(struct keel_call *call)
+{
+	return keel_dirty_rings_reset(call->vm);
+}
+
 static long ioeventfd(struct keel_call *call)
 {
 	return keel_ioeventfd(call->vm, call->arg);
@@ -124,6 +129,7 @@ static const struct keel_ioctl vm_rows[] = {
 	KEEL_IOCTL(KVM_SET_USER_MEMORY_REGION, KEEL_LOCK_NONE, KEEL_ARG_IN, set_memory_region, "mem_slots"),
 	KEEL_IOCTL(KVM_GET_DIRTY_LOG, KEEL_LOCK_NONE, KEEL_ARG_IN, get_dirty_log, "mem_slots"),
 	KEEL_IOCTL(KVM_CLEAR_DIRTY_LOG, KEEL_LOCK_NONE, KEEL_ARG_IN, clear_dirty_log, "mem_slots"),
+	KEEL_IOCTL(KVM_RESET_DIRTY_RINGS, KEEL_LOCK_NONE, KEEL_ARG_ANY, reset_dirty_rings, "dirty_ring"),
 	KEEL_IOCTL(KVM_IOEVENTFD, KEEL_LOCK_NONE, KEEL_ARG_IN, ioeventfd, "ioeventfd"),
 	KEEL_IOCTL(KVM_IRQFD, KEEL_LOCK_NONE, KEEL_ARG_IN, irqfd, "irqfd"),
 	KEEL_IOCTL(KVM_SET_GSI_ROUTING, KEEL_LOCK_VM, KEEL_ARG_USER, keel_gsi_routing_set, "irqchip"),

@@ -281,10 +281,12 @@ static int slots_change(struct keel_vm *vm, const struct slot_geo *geo)
 	if (change == SLOT_NOTHING)
 		return 0;
 	if (change != SLOT_DELETE) {
-		new = slot_new(geo, READ_ONCE(vm->slots.manual) & KVM_DIRTY_LOG_INITIALLY_SET &&
-				    !(old && old->dirty));
+		bool all = READ_ONCE(vm->slots.manual) & KVM_DIRTY_LOG_INITIALLY_SET && !vm->slots.ring;
+
+		new = slot_new(geo, all && !(old && old->dirty));
 		if (!new)
 			return -ENOMEM;
+		new->ring = vm->slots.ring;
 	}
 	next = set_new(set, old, new);
 	if (!next)

@@ -27,10 +27,13 @@
 
 static DEFINE_PER_CPU(cpumask_var_t, kick_mask);
 
+DEFINE_PER_CPU(struct keel_vcpu *, keel_vcpu_loaded);
+
 static void vcpu_sched_in(struct preempt_notifier *pn, int cpu)
 {
 	struct keel_vcpu *vcpu = container_of(pn, struct keel_vcpu, preempt);
 
+	__this_cpu_write(keel_vcpu_loaded, vcpu);
 	keel_arch_vcpu_load(vcpu, cpu);
 	WRITE_ONCE(vcpu->cpu, cpu);
 }
@@ -41,6 +44,7 @@ static void vcpu_sched_out(struct preempt_notifier *pn, struct task_struct *next
 
 	keel_arch_vcpu_sched_out(vcpu);
 	keel_arch_vcpu_put(vcpu);
+	__this_cpu_write(keel_vcpu_loaded, NULL);
 }
 
 static struct preempt_ops vcpu_preempt_ops = {
@@ -53,6 +57,7 @@ void keel_vcpu_load(struct keel_vcpu *vcpu)
 	int cpu = get_cpu();
 
 	preempt_notifier_register(&vcpu->preempt);
+	__this_cpu_write(keel_vcpu_loaded, vcpu);
 	keel_arch_vcpu_load(vcpu, cpu);
 	WRITE_ONCE(vcpu->cpu, cpu);
 	put_cpu();
@@ -62,6 +67,7 @@ void keel_vcpu_put(struct keel_vcpu *vcpu)
 {
 	preempt_disable();
 	keel_arch_vcpu_put(vcpu);
+	__this_cpu_write(keel_vcpu_loaded, NULL);
 	preempt_notifier_unregister(&vcpu->preempt);
 	preempt_enable();
 }
@@ -139,6 +145,7 @@ void keel_vm_request_all(struct keel_vm *vm, unsigned long requests)
 static void vcpu_free(struct keel_vcpu *vcpu)
 {
 	keel_arch_vcpu_free(vcpu);
+	keel_dirty_ring_free(vcpu);
 	free_page((unsigned long)vcpu->pio_data);
 	free_page((unsigned long)vcpu->run);
 	kfree(vcpu);
@@ -160,6 +167,8 @@ static struct keel_vcpu *vcpu_alloc(struct keel_vm *vm, unsigned int id)
 	vcpu->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	vcpu->pio_data = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (vcpu->run && vcpu->pio_data)
+		err = keel_dirty_ring_new(vcpu);
+	if (!err)
 		err = keel_arch_vcpu_init(vcpu);
 	if (err) {
 		vcpu_free(vcpu);
@@ -194,11 +203,24 @@ static void *coalesced_ring(struct keel_vm *vm)
 	return ring;
 }
 
+static vm_fault_t ring_map_fault(struct vm_fault *vmf, struct keel_vcpu *vcpu)
+{
+	struct page *page = keel_dirty_ring_page(vcpu, vmf->pgoff - KVM_DIRTY_LOG_PAGE_OFFSET);
+
+	if (!page)
+		return VM_FAULT_SIGBUS;
+	vmf->page = page;
+	get_page(page);
+	return 0;
+}
+
 static vm_fault_t vcpu_map_fault(struct vm_fault *vmf)
 {
 	struct keel_vcpu *vcpu = vmf->vma->vm_file->private_data;
 	void *page = NULL;
 
+	if (vmf->pgoff >= KVM_DIRTY_LOG_PAGE_OFFSET)
+		return ring_map_fault(vmf, vcpu);
 	if (vmf->pgoff == 0)
 		page = vcpu->run;
 	else if (vmf->pgoff == 1)
@@ -216,6 +238,10 @@ static const struct vm_operations_struct vcpu_map_ops = { .fault = vcpu_map_faul
 
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	/* A copy of the ring would be of no use. */
+	if (keel_dirty_ring_page(file->private_data, 0) && (vma->vm_flags & (VM_EXEC | VM_SHARED)) != VM_SHARED &&
+	    vma->vm_pgoff + vma_pages(vma) > KVM_DIRTY_LOG_PAGE_OFFSET)
+		return -EINVAL;
 	vma->vm_ops = &vcpu_map_ops;
 	return 0;
 }

@@ -14,10 +14,13 @@
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/xarray.h>
+#include <pure/dring.h>
 #include <pure/slotgeo.h>
 #include <pure/types.h>
 
 struct keel_vm;
+struct keel_vcpu;
+struct kvm_dirty_gfn;
 struct kvm_userspace_memory_region;
 struct kvm_userspace_memory_region2;
 struct kvm_dirty_log;
@@ -33,6 +36,7 @@ struct keel_slot {
 	struct slot_geo geo;		/* I: first, the set points at it */
 	unsigned long *dirty;		/* I: the bitmap, NULL when not logging; bits are atomic */
 	bool all;			/* I: the log began with all bits set */
+	bool ring;			/* I, but see keel_dirty_ring_enable(): a set bit stands in some vCPU's ring */
 	struct rcu_head rcu;
 };
 
@@ -55,6 +59,7 @@ struct keel_slots {
 	u64 generation;				/* M: raised by each unpublish; read without it by faults */
 	unsigned int logging;			/* M: slots with a dirty log; read without it by faults */
 	u8 manual;				/* vm->lock, read by anybody: KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
+	u32 ring;				/* fixed once a vCPU exists: entries of each vCPU's dirty ring, 0: none */
 	/*
 	 * M: an unpublished slot whose nested mappings are not all gone yet, npages 0 when none.
 	 * It is in no set any more, yet an invalidation of its host memory still concerns us.
@@ -200,19 +205,33 @@ void keel_notify_drain(void);
 unsigned long *keel_dirty_alloc(u64 npages, bool all);
 
 /*
+ * Take @nr words at index @at of @slot's log: of the bits set in @words those that were set in the log, and write
+ * permission from their frames; *@flush: translations are to be flushed. Context: slots.lock held.
+ */
+void keel_dirty_take(struct keel_vm *vm, struct keel_slot *slot, u64 at, unsigned long *words, unsigned int nr,
+		     bool *flush);
+
+void keel_dirty_ring_mark(struct keel_slot *slot, gfn_t gfn);
+
+/*
  * Mark @gfn written in @slot's log, if it has one: after the data was stored, or under the
- * mmu_lock hold that lets the guest store it. Context: any.
+ * mmu_lock hold that lets the guest store it. Context: any that has a vCPU of the VM loaded.
  */
 static inline void keel_dirty_mark(struct keel_slot *slot, gfn_t gfn)
 {
-	if (slot->dirty)
+	if (!slot->dirty)
+		return;
+	if (unlikely(slot->ring))
+		keel_dirty_ring_mark(slot, gfn);
+	else
 		set_bit(slotgeo_index(&slot->geo, gfn), slot->dirty);
 }
 
 /*
  * KVM_GET_DIRTY_LOG: hand out and clear, write-protecting again; or only hand out, see
  * keel_dirty_manual(). Context: task; takes slots.lock.
- * Return: 0, -EINVAL (no such slot number), -ENOENT (no slot, or it does not log), -EFAULT, -EINTR (killed).
+ * Return: 0, -ENXIO (there are dirty rings), -EINVAL (no such slot number), -ENOENT (no slot, or it does not log),
+ * -EFAULT, -EINTR (killed).
  * Source: KVM API, KVM_GET_DIRTY_LOG.
  */
 int keel_dirty_get(struct keel_vm *vm, const struct kvm_dirty_log *log);
@@ -226,5 +245,37 @@ int keel_dirty_clear(struct keel_vm *vm, const struct kvm_clear_dirty_log *log);
 
 /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, args[0]: KVM_DIRTY_LOG_*. Context: vm->lock. Return: 0, -EINVAL. */
 int keel_dirty_manual(struct keel_vm *vm, const u64 *args);
+
+/* --- dirty-ring.c ---------------------------------------------------------------------------- */
+
+/*
+ * A vCPU's list of frames written. Legend: I immutable after creation; U shared with user space; P the thread that
+ * has the vCPU loaded; S slots.lock.
+ */
+struct keel_dirty_ring {
+	struct kvm_dirty_gfn *entry;	/* I, U: page KVM_DIRTY_LOG_PAGE_OFFSET of the mapping and on; or NULL */
+	u32 head;			/* P, read by anybody: position of the next to fill */
+	u32 tail;			/* S, read by anybody: position of the next to take back */
+	bool lost;			/* P: a frame found no room */
+};
+
+/*
+ * KVM_CAP_DIRTY_LOG_RING, KVM_CAP_DIRTY_LOG_RING_ACQ_REL: args[0] is the size of each ring in bytes.
+ * Context: vm->lock. Return: 0, -EINVAL (size; there are vCPUs or rings already), -E2BIG, -EINTR.
+ */
+int keel_dirty_ring_enable(struct keel_vm *vm, const u64 *args);
+
+/* A vCPU's ring, if the VM has rings. Return: 0 or -ENOMEM. Free accepts a vCPU without one. Context: task. */
+int keel_dirty_ring_new(struct keel_vcpu *vcpu);
+void keel_dirty_ring_free(struct keel_vcpu *vcpu);
+
+/* Page @nr of the ring, or NULL. Context: any. */
+struct page *keel_dirty_ring_page(struct keel_vcpu *vcpu, unsigned long nr);
+
+/* May the guest not run before entries are taken back? KEEL_REQ_DIRTY_RING asks to look. Context: loaded. */
+bool keel_dirty_ring_full(const struct keel_vcpu *vcpu);
+
+/* KVM_RESET_DIRTY_RINGS. Context: task; takes slots.lock. Return: entries taken back; -EINVAL (no rings), -EINTR. */
+long keel_dirty_rings_reset(struct keel_vm *vm);
 
 #endif /* KEEL_MEM_H */

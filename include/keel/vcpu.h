@@ -4,8 +4,10 @@
 #define KEEL_VCPU_H
 
 #include <asm/keel_arch.h>
+#include <keel/mem.h>
 #include <keel/uapi.h>
 #include <linux/mutex.h>
+#include <linux/percpu-defs.h>
 #include <linux/preempt.h>
 #include <linux/rcuwait.h>
 #include <linux/signal_types.h>
@@ -22,8 +24,9 @@ enum keel_vcpu_mode { KEEL_OUTSIDE, KEEL_IN_GUEST };
 #define KEEL_REQ_EVENT		BIT(2)	/* something was sent to this vCPU's interrupt controller */
 #define KEEL_REQ_LOGGING	BIT(4)	/* the dirty log was switched on or off */
 #define KEEL_REQ_PARAVIRT	BIT(3)	/* structures that it shares with the guest are to be written */
+#define KEEL_REQ_DIRTY_RING	BIT(4)	/* its dirty ring may be full */
 
-/* Legend: I immutable after creation; A atomic; V vcpu->mutex; P the thread that has it loaded, preemption off; U shared with user space. */
+/* Legend: I immutable after creation; A atomic; V vcpu->mutex; P the thread that has it loaded, preemption off; U shared with user space; O owned by the file named. */
 struct keel_vcpu {
 	struct keel_vm *vm;			/* I */
 	unsigned int id;			/* I: the API's vCPU id, the initial APIC id */
@@ -41,6 +44,8 @@ struct keel_vcpu {
 	sigset_t sigset;			/* V: KVM_SET_SIGNAL_MASK */
 	sigset_t sigset_old;			/* V: the thread's own, during KVM_RUN */
 
+	struct keel_dirty_ring ring;		/* O: virt/dirty-ring.c */
+
 	struct keel_vcpu_arch arch;		/* V: arch/x86/core */
 };
 
@@ -53,6 +58,14 @@ void keel_vcpus_free(struct keel_vm *vm);
 /* Load on, or put from, the current CPU; preemption may move it in between. Context: task, vcpu->mutex held. */
 void keel_vcpu_load(struct keel_vcpu *vcpu);
 void keel_vcpu_put(struct keel_vcpu *vcpu);
+
+DECLARE_PER_CPU(struct keel_vcpu *, keel_vcpu_loaded);
+
+/* The vCPU that the current thread has loaded, or NULL. Context: task, and the scheduler's hooks. */
+static inline struct keel_vcpu *keel_vcpu_current(void)
+{
+	return this_cpu_read(keel_vcpu_loaded);
+}
 
 /*
  * Announce that the guest is about to be entered; what is answered are the requests that must be

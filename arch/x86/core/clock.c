@@ -122,6 +122,7 @@ static u64 clock_at(struct keel_vm_clock *clock, const struct instant *now)
 
 /* Take the instant and the lock; the answer is the clock then. The caller unlocks. */
 static u64 clock_lock(struct keel_vm_clock *clock, struct instant *now, unsigned long *flags)
+	__acquires(&clock->lock)
 {
 	instant_take(now);
 	raw_spin_lock_irqsave(&clock->lock, *flags);

@@ -90,8 +90,13 @@ void keel_sync_out(struct keel_vcpu *vcpu);
 
 /* --- run.c ----------------------------------------------------------------------------------- */
 
-/* Act on vcpu->requests. [loaded, IRQs on] */
-void keel_requests_serve(struct keel_vcpu *vcpu);
+int keel_requests_take(struct keel_vcpu *vcpu);
+
+/* Act on vcpu->requests: KEEL_RESUME, or how KVM_RUN ends. [loaded, IRQs on] */
+static inline int keel_requests_serve(struct keel_vcpu *vcpu)
+{
+	return likely(!READ_ONCE(vcpu->requests)) ? KEEL_RESUME : keel_requests_take(vcpu);
+}
 
 /* RIP has left the low 4 GiB, or the guest single-steps. */
 void keel_skip_odd(struct keel_vcpu *vcpu);

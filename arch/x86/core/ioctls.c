@@ -6,6 +6,7 @@
  */
 #include "core.h"
 #include "fpu.h"
+#include "tdp.h"
 #include <asm/processor.h>
 #include <asm/tsc.h>
 #include <keel/arch.h>
@@ -130,6 +131,7 @@ static const struct keel_ioctl vcpu_rows[] = {
 	KEEL_IOCTL(KVM_SET_DEVICE_ATTR, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_vcpu_attr_set, "msr_list"),
 	KEEL_IOCTL(KVM_ENABLE_CAP, KEEL_LOCK_LOADED, KEEL_ARG_IN, vcpu_enable_cap, "pv"),
 	KEEL_IOCTL(KVM_KVMCLOCK_CTRL, KEEL_LOCK_LOADED, KEEL_ARG_ANY, keel_pv_clock_ctrl, "pvclock"),
+	KEEL_IOCTL(KVM_PRE_FAULT_MEMORY, KEEL_LOCK_LOADED, KEEL_ARG_INOUT, keel_prefault, "pre_fault"),
 };
 
 const struct keel_ioctl_table keel_arch_system_ioctls = { system_rows, ARRAY_SIZE(system_rows) };
@@ -245,6 +247,7 @@ const struct keel_cap keel_arch_caps[] = {
 	{ .nr = KVM_CAP_VCPU_ATTRIBUTES, .value = 1 },
 	{ .nr = KVM_CAP_MSR_PLATFORM_INFO, .value = 1, .enable = platform_info, .args0_mask = ~0ULL },
 	{ .nr = KVM_CAP_SREGS2, .value = 1 },
+	{ .nr = KVM_CAP_PRE_FAULT_MEMORY, .value = 1 },
 	{ .nr = KVM_CAP_EXCEPTION_PAYLOAD, .value = 1, .enable = enable_exception_payload, .args0_mask = 1 },
 	{ .nr = KVM_CAP_X86_TRIPLE_FAULT_EVENT, .value = 1, .enable = enable_triple_fault_event, .args0_mask = 1 },
 	{ .nr = KVM_CAP_X86_DISABLE_EXITS, .check = exits_to_disable, .enable = disable_exits, .args0_mask = ~0ULL },

@@ -518,6 +518,8 @@ bool keel_apic_kicked(struct keel_vcpu *vcpu)
 
 int keel_apic_wait(struct keel_vcpu *vcpu)
 {
+	int next;
+
 	for (;;) {
 		if (vcpu->arch.mp_state == KVM_MP_STATE_HALTED && wakes(vcpu)) {
 			vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
@@ -528,7 +530,9 @@ int keel_apic_wait(struct keel_vcpu *vcpu)
 		if (signal_pending(current))
 			return -EINTR;
 		keel_vcpu_block(vcpu);
-		keel_requests_serve(vcpu);
+		next = keel_requests_serve(vcpu);
+		if (next != KEEL_RESUME)
+			return next;
 	}
 }
 

@@ -31,13 +31,10 @@ void keel_skip_odd(struct keel_vcpu *vcpu)
 		keel_exception_payload(vcpu, EVENT_DB, false, 0, REGS_DR6_BS);
 }
 
-void keel_requests_serve(struct keel_vcpu *vcpu)
+int keel_requests_take(struct keel_vcpu *vcpu)
 {
-	unsigned long requests;
+	unsigned long requests = xchg(&vcpu->requests, 0);
 
-	if (likely(!READ_ONCE(vcpu->requests)))
-		return;
-	requests = xchg(&vcpu->requests, 0);
 	if (requests & KEEL_REQ_TLB_FLUSH)
 		keel_vendor->flush(vcpu, KEEL_FLUSH_NESTED);
 	if (requests & KEEL_REQ_EVENT)
@@ -46,6 +43,12 @@ void keel_requests_serve(struct keel_vcpu *vcpu)
 		vcpu->arch.controls_stale = true;
 	if (requests & KEEL_REQ_PARAVIRT)
 		keel_pv_serve(vcpu);
+	if (requests & KEEL_REQ_DIRTY_RING && keel_dirty_ring_full(vcpu)) {
+		/* To be looked at again, whatever user space does meanwhile. */
+		keel_vcpu_request_own(vcpu, KEEL_REQ_DIRTY_RING);
+		return vcpu->ring.lost ? -EIO : keel_uexit_reason(vcpu, KVM_EXIT_DIRTY_RING_FULL);
+	}
+	return KEEL_RESUME;
 }
 
 /* OUT to a listener in the kernel. */
@@ -148,7 +151,9 @@ static int run_loop(struct keel_vcpu *vcpu)
 
 	for (;;) {
 		keel_pv_boundary(vcpu, true);
-		keel_requests_serve(vcpu);
+		next = keel_requests_serve(vcpu);
+		if (next != KEEL_RESUME)
+			return next;
 		if (unlikely(vcpu->arch.mp_state != KVM_MP_STATE_RUNNABLE)) {
 			next = keel_apic_wait(vcpu);
 			if (next != KEEL_RESUME)

@@ -36,7 +36,9 @@
 #include <asm/keel_vendor.h>
 #include <keel/arch.h>
 #include <keel/exit.h>
+#include <keel/ioctl.h>
 #include <keel/mem.h>
+#include <keel/uapi.h>
 #include <keel/vcpu.h>
 #include <keel/vm.h>
 #include <linux/gfp.h>
@@ -292,4 +294,60 @@ long keel_tdp_fault(struct keel_vcpu *vcpu, gpa_t gpa, u8 access)
 	if (!keel_slot_find(vcpu->vm, gpa_gfn(gpa)))
 		return KEEL_TDP_MMIO;
 	return map(vcpu, gpa, access);
+}
+
+/* Is there a leaf at @gfn? Then *@pages: the frames it covers from there on. */
+static bool already_mapped(struct keel_vm *vm, gfn_t gfn, u64 *pages)
+{
+	struct radix_hit hit;
+
+	spin_lock(&vm->mmu_lock);
+	hit = radix_lookup(&vm->arch.tdp.tree, gfn);
+	spin_unlock(&vm->mmu_lock);
+	*pages = radix_span(hit.level) - (gfn_raw(gfn) & (radix_span(hit.level) - 1));
+	return hit.present;
+}
+
+/* Map @gfn as a read by the guest would. Return: 0, -ENOENT (no slot), -EINTR, or an errno of the look-up. */
+static long prefault_one(struct keel_vcpu *vcpu, gfn_t gfn)
+{
+	struct tdp_fault fault = { .gfn = gfn };
+	int ret;
+
+	do {
+		if (signal_pending(current))
+			return -EINTR;
+		if (!find_slot(vcpu->vm, &fault))
+			return -ENOENT;
+		ret = map_host(vcpu, &fault);
+		cond_resched();
+	} while (ret == -EAGAIN);
+	return ret;
+}
+
+long keel_prefault(struct keel_call *call)
+{
+	struct kvm_pre_fault_memory *range = call->arg;
+	u64 done = 0, pages;
+	long ret = 0;
+
+	if (range->flags || !range->size || (range->gpa | range->size) & ~PAGE_MASK ||
+	    range->gpa + range->size <= range->gpa)
+		return -EINVAL;
+	while (done < range->size) {
+		gfn_t gfn = gpa_gfn(to_gpa(range->gpa + done));
+
+		if (!already_mapped(call->vm, gfn, &pages)) {
+			ret = prefault_one(call->vcpu, gfn);
+			if (ret)
+				break;
+			pages = 1;
+		}
+		done += min(pages << PAGE_SHIFT, range->size - done);
+		if (signal_pending(current))
+			break;
+	}
+	range->gpa += done;
+	range->size -= done;
+	return done ? 0 : ret ?: -EINTR;
 }

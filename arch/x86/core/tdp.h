@@ -42,6 +42,14 @@ long keel_tdp_fault(struct keel_vcpu *vcpu, gpa_t gpa, u8 access);
  */
 bool keel_tdp_fault_fast(struct keel_vcpu *vcpu, gpa_t gpa);
 
+/*
+ * KVM_PRE_FAULT_MEMORY: map what a range of guest addresses stands for, as the guest's reads would. Context: the
+ * vCPU's ioctl, loaded. Return: 0 when anything was done (what is left stands in the argument), -EINVAL, -ENOENT (no
+ * slot), -EINTR, -EFAULT, -EHWPOISON, -ENOMEM.
+ */
+struct keel_call;
+long keel_prefault(struct keel_call *call);
+
 /* Free the table pages the vCPU has set aside. Context: task. */
 void keel_tdp_cache_free(struct keel_vcpu *vcpu);
 
