@@ -46,6 +46,7 @@ static const struct keel_cap caps[] = {
 	{ .nr = KVM_CAP_MAX_VCPU_ID, .value = KEEL_MAX_VCPU_ID, .enable = set_max_vcpu_id, .args0_mask = ~0ULL },
 	{ .nr = KVM_CAP_READONLY_MEM, .value = 1 },
 	{ .nr = KVM_CAP_DIRTY_LOG_RING, .value = DRING_MAX_BYTES, .enable = keel_dirty_ring_enable, .args0_mask = ~0ULL },
+	{ .nr = KVM_CAP_BINARY_STATS_FD, .value = 1 },
 	{ .nr = KVM_CAP_DIRTY_LOG_RING_ACQ_REL, .value = DRING_MAX_BYTES, .enable = keel_dirty_ring_enable,
 	  .args0_mask = ~0ULL },
 	{ .nr = KVM_CAP_CHECK_EXTENSION_VM, .value = 1 },

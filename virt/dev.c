@@ -9,6 +9,7 @@
 #include <keel/irq.h>
 #include <keel/mem.h>
 #include <keel/power.h>
+#include <keel/stats.h>
 #include <keel/vcpu.h>
 #include <linux/compat.h>
 #include <linux/fs.h>
@@ -48,12 +49,14 @@ static int __init keel_module_init(void)
 	if (err)
 		goto arch_exit;
 	preempt_notifier_inc();
+	keel_debugfs_init();
 	err = misc_register(&system_dev);
 	if (err)
 		goto power_exit;
 	return 0;
 
 power_exit:
+	keel_debugfs_exit();
 	preempt_notifier_dec();
 	keel_power_exit();
 arch_exit:
@@ -68,6 +71,7 @@ vcpu_exit:
 static void __exit keel_module_exit(void)
 {
 	misc_deregister(&system_dev);
+	keel_debugfs_exit();
 	preempt_notifier_dec();
 	keel_notify_drain();
 	keel_power_exit();

@@ -8,6 +8,7 @@
 #include <keel/arch.h>
 #include <keel/ioctl.h>
 #include <keel/irq.h>
+#include <keel/stats.h>
 #include <keel/uapi.h>
 #include <keel/vcpu.h>
 #include <keel/vm.h>
@@ -93,6 +94,16 @@ static long enable_cap(struct keel_call *call)
 	return keel_cap_enable(call->vm, call->arg);
 }
 
+static long vm_stats(struct keel_call *call)
+{
+	return keel_vm_stats_fd(call->vm);
+}
+
+static long vcpu_stats(struct keel_call *call)
+{
+	return keel_vcpu_stats_fd(call->vcpu);
+}
+
 /* The mask of blocked signals while in KVM_RUN; a NULL argument means the thread's own again. */
 static long set_signal_mask(struct keel_call *call)
 {
@@ -138,11 +149,13 @@ static const struct keel_ioctl vm_rows[] = {
 	KEEL_IOCTL(KVM_SIGNAL_MSI, KEEL_LOCK_NONE, KEEL_ARG_IN, keel_signal_msi, "irqchip"),
 	KEEL_IOCTL(KVM_CREATE_DEVICE, KEEL_LOCK_VM, KEEL_ARG_INOUT, keel_device_create, "vfio"),
 	KEEL_IOCTL(KVM_ENABLE_CAP, KEEL_LOCK_VM, KEEL_ARG_IN, enable_cap, "abi_fd"),
+	KEEL_IOCTL(KVM_GET_STATS_FD, KEEL_LOCK_NONE, KEEL_ARG_ANY, vm_stats, "stats"),
 };
 
 /* KVM_RUN has no row: ioctl.c dispatches it by itself (selftest run_exits). */
 static const struct keel_ioctl vcpu_rows[] = {
 	KEEL_IOCTL(KVM_SET_SIGNAL_MASK, KEEL_LOCK_VCPU, KEEL_ARG_USER, set_signal_mask, "run_exits"),
+	KEEL_IOCTL(KVM_GET_STATS_FD, KEEL_LOCK_NONE, KEEL_ARG_ANY, vcpu_stats, "stats"),
 };
 
 const struct keel_ioctl_table keel_system_ioctls = { system_rows, ARRAY_SIZE(system_rows) };

@@ -115,7 +115,7 @@ static void kick_ack(void *unused)
 {
 }
 
-void keel_vm_request_all(struct keel_vm *vm, unsigned long requests)
+bool keel_vm_request_all(struct keel_vm *vm, unsigned long requests)
 {
 	struct keel_vcpu *vcpu;
 	struct cpumask *mask;
@@ -140,6 +140,7 @@ void keel_vm_request_all(struct keel_vm *vm, unsigned long requests)
 	if (any)
 		smp_call_function_many(mask, kick_ack, NULL, true);
 	put_cpu();
+	return any;
 }
 
 static void vcpu_free(struct keel_vcpu *vcpu)

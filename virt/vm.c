@@ -24,6 +24,7 @@
 
 static void vm_destroy(struct keel_vm *vm)
 {
+	keel_debugfs_remove(vm);
 	keel_notify_detach(vm);
 	keel_irqfds_free(vm);
 	keel_arch_vm_stop(vm);
@@ -56,6 +57,7 @@ struct keel_vm *keel_vm_create(unsigned long type)
 	xa_init(&vm->vcpus);
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
+	vm->pid = task_pid_nr(current);
 	keel_iobus_init(vm);
 	keel_irq_init(vm);
 
@@ -99,13 +101,25 @@ static const struct file_operations vm_fops = {
 long keel_vm_create_fd(unsigned long type)
 {
 	struct keel_vm *vm = keel_vm_create(type);
+	struct file *file;
 	int fd;
 
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
-	fd = anon_inode_getfd("kvm-vm", &vm_fops, vm, O_RDWR | O_CLOEXEC);
+	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
-		keel_vm_put(vm);
+		goto put_vm;
+	file = anon_inode_getfile("kvm-vm", &vm_fops, vm, O_RDWR);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		fd = PTR_ERR(file);
+		goto put_vm;
+	}
+	keel_debugfs_add(vm, fd);
+	fd_install(fd, file);
+	return fd;
+put_vm:
+	keel_vm_put(vm);
 	return fd;
 }
 

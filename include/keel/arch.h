@@ -96,4 +96,7 @@ extern const struct keel_ioctl_table keel_arch_system_ioctls, keel_arch_vm_ioctl
 extern const struct keel_cap keel_arch_caps[];
 extern const unsigned int keel_arch_nr_caps;
 
+struct keel_stat_table;
+extern const struct keel_stat_table keel_arch_vm_stats, keel_arch_vcpu_stats;
+
 #endif /* KEEL_ARCH_H */

@@ -45,6 +45,7 @@ struct keel_vcpu {
 	sigset_t sigset_old;			/* V: the thread's own, during KVM_RUN */
 
 	struct keel_dirty_ring ring;		/* O: virt/dirty-ring.c */
+	u64 stat[KEEL_STAT_WORDS];		/* P, read by anybody: enum keel_stat_word */
 
 	struct keel_vcpu_arch arch;		/* V: arch/x86/core */
 };
@@ -58,6 +59,12 @@ void keel_vcpus_free(struct keel_vm *vm);
 /* Load on, or put from, the current CPU; preemption may move it in between. Context: task, vcpu->mutex held. */
 void keel_vcpu_load(struct keel_vcpu *vcpu);
 void keel_vcpu_put(struct keel_vcpu *vcpu);
+
+/* One more of @word, enum keel_stat_word. Context: the thread that has the vCPU loaded. */
+static inline void keel_stat(struct keel_vcpu *vcpu, unsigned int word)
+{
+	vcpu->stat[word]++;
+}
 
 DECLARE_PER_CPU(struct keel_vcpu *, keel_vcpu_loaded);
 
@@ -104,8 +111,8 @@ void keel_vcpu_block(struct keel_vcpu *vcpu);
 
 /*
  * Raise @requests on every vCPU of the VM and wait until none runs the guest without having seen
- * them. Context: task or spinlocks held, IRQs on.
+ * them. Return: was one interrupted? Context: task or spinlocks held, IRQs on.
  */
-void keel_vm_request_all(struct keel_vm *vm, unsigned long requests);
+bool keel_vm_request_all(struct keel_vm *vm, unsigned long requests);
 
 #endif /* KEEL_VCPU_H */

@@ -10,6 +10,7 @@
 #include <keel/iobus.h>
 #include <keel/irq.h>
 #include <keel/mem.h>
+#include <keel/stats.h>
 #include <linux/refcount.h>
 #include <linux/xarray.h>
 
@@ -26,6 +27,9 @@ struct keel_vm {
 	refcount_t users;		/* A */
 	struct mutex lock;		/* I: creation of vCPUs, configuration before the first of them */
 	struct mm_struct *mm;		/* I: the creator's, held by mmgrab */
+	pid_t pid;			/* I: the creator's, for people to read */
+	struct keel_debugfs debugfs;	/* O: virt/debugfs.c */
+	atomic64_t stat[KEEL_VM_STAT_WORDS];	/* A: enum keel_vm_stat_word */
 
 	struct xarray vcpus;		/* L: by vCPU id; lock-free readers */
 	unsigned int nr_vcpus;		/* L */

@@ -149,6 +149,9 @@ int keel_arch_vcpu_init(struct keel_vcpu *vcpu)
 	struct keel_vcpu_arch *arch = &vcpu->arch;
 	int err;
 
+	/* The CPU's own log may hold more frames than a ring has room for. */
+	if (vcpu->vm->slots.ring)
+		vcpu->vm->arch.tdp.hw_log = false;
 	keel_regs_reset(vcpu);
 	keel_cpuid_reset(vcpu);
 	keel_msr_reset(vcpu);

@@ -137,6 +137,10 @@ static inline u32 keel_out_value(const struct keel_vcpu *vcpu, unsigned int size
 	return vcpu->arch.regs.gpr[KEEL_RAX] & mask[size & 7];
 }
 
+/* --- trace.c ----------------------------------------------------------------------------------- */
+
+void keel_trace_exit(struct keel_vcpu *vcpu);	/* kvm_exit is on [I] */
+
 /* --- uexit.c: the only writer of kvm_run's exit part ---------------------------------------------- */
 
 enum keel_uexit_pending {

@@ -12,6 +12,7 @@
  */
 #include "core.h"
 #include "fpu.h"
+#include "trace.h"
 #include <asm/unaligned.h>
 #include <keel/gpa.h>
 #include <linux/sched/signal.h>
@@ -354,6 +355,8 @@ static gpa_t access_gpa(const struct keel_emul *m, u32 *left)
 
 static int access_user(struct keel_vcpu *vcpu, struct keel_emul *m, gpa_t gpa, u8 *data, u32 bytes, bool write)
 {
+	if (!write)
+		trace_kvm_mmio(KEEL_TRACE_MMIO_UNSATISFIED, bytes, gpa_raw(gpa), NULL);
 	m->piece = bytes;
 	return keel_uexit_mmio(vcpu, gpa, write, data, bytes);
 }
@@ -373,9 +376,14 @@ static noinline int access_heard(struct keel_vcpu *vcpu, struct keel_emul *m, gp
 static int access_io(struct keel_vcpu *vcpu, struct keel_emul *m, gpa_t gpa, u8 *data, u32 bytes,
 		     bool write)
 {
+	if (write)
+		trace_kvm_mmio(KEEL_TRACE_MMIO_WRITE, bytes, gpa_raw(gpa), data);
 	if (vcpu->arch.apic && (keel_apic_mmio(vcpu, gpa, write, data, bytes) ||
-				keel_chips_mmio(vcpu, gpa, write, data, bytes)))
+				keel_chips_mmio(vcpu, gpa, write, data, bytes))) {
+		if (!write)
+			trace_kvm_mmio(KEEL_TRACE_MMIO_READ, bytes, gpa_raw(gpa), data);
 		return KEEL_SKIP;
+	}
 	if (write && keel_iobus_any(&vcpu->vm->iobus, KEEL_BUS_MMIO))
 		return access_heard(vcpu, m, gpa, data, bytes);
 	return access_user(vcpu, m, gpa, data, bytes, write);
@@ -454,6 +462,8 @@ static int effect_port(struct keel_vcpu *vcpu, struct keel_emul *m)
 	const struct emu_port *io = &m->e.io;
 	bool in = m->status == EMU_IN;
 
+	if (!in)
+		trace_kvm_pio(true, io->port, io->size, io->count, emu_data(&m->e));
 	if (!in && io->count == 1) {
 		u64 value = 0;
 
@@ -472,12 +482,18 @@ static void effect_served(struct keel_vcpu *vcpu, struct keel_emul *m)
 
 		if (emu_data(&m->e) != vcpu->pio_data)
 			keel_uexit_take(vcpu, false, emu_data(&m->e), bytes);
+		trace_kvm_pio(false, m->e.io.port, m->e.io.size, m->e.io.count, emu_data(&m->e));
 		m->status = EMU_AGAIN;
 	} else if (m->status == EMU_OUT) {
 		m->status = EMU_AGAIN;
 	} else {
-		if (m->status == EMU_READ)
-			keel_uexit_take(vcpu, true, emu_data(&m->e) + m->done, m->piece);
+		if (m->status == EMU_READ) {
+			u8 *data = emu_data(&m->e) + m->done;
+			u32 left;
+
+			keel_uexit_take(vcpu, true, data, m->piece);
+			trace_kvm_mmio(KEEL_TRACE_MMIO_READ, m->piece, gpa_raw(access_gpa(m, &left)), data);
+		}
 		m->done += m->piece;
 	}
 }
@@ -517,8 +533,10 @@ static int move_start(struct keel_vcpu *vcpu, struct keel_emul *m, gpa_t gpa)
 
 static int move_served(struct keel_vcpu *vcpu, struct keel_emul *m)
 {
-	if (!m->move.write)
+	if (!m->move.write) {
 		m->move.value = keel_uexit_mmio_value(vcpu);
+		trace_kvm_mmio(KEEL_TRACE_MMIO_READ, m->piece, gpa_raw(vcpu->arch.exit.fault.gpa), &m->move.value);
+	}
 	return move_finish(vcpu, m);
 }
 
@@ -666,6 +684,7 @@ int keel_emul_start(struct keel_vcpu *vcpu, const gpa_t *gpa, bool string_io)
 	struct keel_emul *m = vcpu->arch.emul;
 	int next;
 
+	keel_stat(vcpu, KEEL_STAT_EMULATION);
 	next = decode_at_rip(vcpu, m);
 	if (next != KEEL_SKIP)
 		return next;

@@ -8,6 +8,7 @@
  */
 #include "core.h"
 #include "tdp.h"
+#include "trace.h"
 #include <linux/ratelimit.h>
 #include <linux/uaccess.h>
 
@@ -29,6 +30,13 @@ struct exit_row {
 
 /* --- instructions, also from the fast path ---------------------------------------------------------- */
 
+static noinline void trace_cpuid(struct keel_vcpu *vcpu, const u32 out[4])
+{
+	u32 leaf = keel_gpr32(vcpu, KEEL_RAX), index = keel_gpr32(vcpu, KEEL_RCX);
+
+	trace_kvm_cpuid(leaf, index, out, cpuid_lookup(&vcpu->arch.cpuid.table, leaf, index));
+}
+
 static void do_cpuid(struct keel_vcpu *vcpu)
 {
 	struct keel_regs *regs = &vcpu->arch.regs;
@@ -36,6 +44,8 @@ static void do_cpuid(struct keel_vcpu *vcpu)
 
 	cpuid_execute(&vcpu->arch.cpuid.table, keel_gpr32(vcpu, KEEL_RAX), keel_gpr32(vcpu, KEEL_RCX),
 		      out);
+	if (trace_kvm_cpuid_enabled())
+		trace_cpuid(vcpu, out);
 	regs->gpr[KEEL_RAX] = out[CPUID_REG_EAX];
 	regs->gpr[KEEL_RBX] = out[CPUID_REG_EBX];
 	regs->gpr[KEEL_RCX] = out[CPUID_REG_ECX];
@@ -45,12 +55,14 @@ static void do_cpuid(struct keel_vcpu *vcpu)
 
 static bool do_rdmsr(struct keel_vcpu *vcpu)
 {
-	u64 value;
+	u32 index = keel_gpr32(vcpu, KEEL_RCX);
+	u64 value = 0;
+	bool done = keel_msr_read_insn(vcpu, index, &value);
 
-	if (!keel_msr_read_insn(vcpu, keel_gpr32(vcpu, KEEL_RCX), &value))
-		return false;
-	keel_edx_eax_set(vcpu, value);
-	return true;
+	trace_kvm_msr(false, index, value, !done);
+	if (done)
+		keel_edx_eax_set(vcpu, value);
+	return done;
 }
 
 /* Publishing an APIC's new address may sleep. */
@@ -63,7 +75,24 @@ static bool wrmsr_sleeps(const struct keel_vcpu *vcpu)
 
 static bool do_wrmsr(struct keel_vcpu *vcpu)
 {
-	return keel_msr_write_insn(vcpu, keel_gpr32(vcpu, KEEL_RCX), keel_edx_eax(vcpu));
+	u32 index = keel_gpr32(vcpu, KEEL_RCX);
+	u64 value = keel_edx_eax(vcpu);
+	bool done = keel_msr_write_insn(vcpu, index, value);
+
+	trace_kvm_msr(true, index, value, !done);
+	return done;
+}
+
+/* Bits of a page fault's error code. Source: Intel SDM volume 3, "Page-Fault Exception (#PF)". */
+#define PF_WRITE BIT(1)
+#define PF_FETCH BIT(4)
+
+static __always_inline void trace_fault(struct keel_vcpu *vcpu, const struct keel_exit *exit)
+{
+	u8 access = exit->fault.access;
+
+	trace_kvm_page_fault(vcpu->id, vcpu->arch.regs.rip, gpa_raw(exit->fault.gpa),
+			     (access & KEEL_ACCESS_WRITE ? PF_WRITE : 0) | (access & KEEL_ACCESS_EXEC ? PF_FETCH : 0));
 }
 
 /* A write that only the dirty log has to see. */
@@ -72,7 +101,10 @@ static bool fast_fault(struct keel_vcpu *vcpu)
 	struct keel_exit *exit = &vcpu->arch.exit;
 
 	static_call(keel_decode)(vcpu, exit);
-	return exit->fault.access & KEEL_ACCESS_WRITE && keel_tdp_fault_fast(vcpu, exit->fault.gpa);
+	if (!(exit->fault.access & KEEL_ACCESS_WRITE) || !keel_tdp_fault_fast(vcpu, exit->fault.gpa))
+		return false;
+	trace_fault(vcpu, exit);
+	return true;
 }
 
 /* MONITOR and MWAIT do nothing, but that they exist can be made to depend on the guest's CPUID. */
@@ -173,8 +205,10 @@ static noinline int exit_fault_delivery(struct keel_vcpu *vcpu, const struct kee
 
 static int exit_fault(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	long ret = keel_tdp_fault(vcpu, exit->fault.gpa, exit->fault.access);
+	long ret;
 
+	trace_fault(vcpu, exit);
+	ret = keel_tdp_fault(vcpu, exit->fault.gpa, exit->fault.access);
 	if (likely(ret == KEEL_TDP_MAPPED))
 		return KEEL_RESUME;
 	if (ret < 0)
@@ -206,6 +240,7 @@ static __always_inline int exit_io(struct keel_vcpu *vcpu, struct keel_exit *exi
 	if (exit->io.in) {
 		if (unlikely(vcpu->vm->arch.chips) &&
 		    keel_chips_port(vcpu, exit->io.port, true, exit->io.size, &byte)) {
+			trace_kvm_pio(false, exit->io.port, 1, 1, &byte);
 			vcpu->arch.regs.gpr[KEEL_RAX] = (vcpu->arch.regs.gpr[KEEL_RAX] & ~0xffULL) | byte;
 			keel_regs_dirty(vcpu, KEEL_RG_GPR);
 			return KEEL_SKIP;
@@ -213,6 +248,7 @@ static __always_inline int exit_io(struct keel_vcpu *vcpu, struct keel_exit *exi
 		return keel_uexit_in(vcpu, exit->io.port, exit->io.size, exit->insn_len);
 	}
 	value = keel_out_value(vcpu, exit->io.size);
+	trace_kvm_pio(true, exit->io.port, exit->io.size, 1, &value);
 	byte = value;
 	if (unlikely(vcpu->vm->arch.chips) && keel_chips_port(vcpu, exit->io.port, false, exit->io.size, &byte))
 		return KEEL_SKIP;

@@ -6,6 +6,7 @@
  * Contexts: vCPU loaded, IRQs on or off: none sleeps. KVM documentation: "Linux KVM Hypercall".
  */
 #include "core.h"
+#include "trace.h"
 #include <linux/nospec.h>
 
 #define NO_FEATURE 0xff
@@ -54,6 +55,7 @@ void keel_hypercall(struct keel_vcpu *vcpu)
 	u64 mask = wide ? ~0ULL : 0xffffffffULL, nr = gpr[KEEL_RAX] & mask;
 	long result = -KVM_ENOSYS;
 
+	trace_kvm_hypercall(gpr);
 	if (keel_cpl(vcpu)) {
 		result = -KVM_EPERM;
 	} else if (nr < ARRAY_SIZE(hypercalls)) {

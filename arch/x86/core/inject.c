@@ -7,6 +7,7 @@
  * hardware is told (vendor). Contexts: vCPU loaded; settle with IRQs off.
  */
 #include "core.h"
+#include "trace.h"
 
 /* The raise itself: exceptions of an instruction the kernel emulated or refused. */
 void keel_exception_payload(struct keel_vcpu *vcpu, u8 vector, bool has_error, u32 error, u64 payload)
@@ -36,6 +37,15 @@ void keel_exception(struct keel_vcpu *vcpu, u8 vector)
 void keel_exception_error(struct keel_vcpu *vcpu, u8 vector, u32 error)
 {
 	keel_exception_payload(vcpu, vector, true, error, 0);
+}
+
+/* The CPU takes an interrupt that was cut off again as a new one. */
+static void trace_injection(const struct event_decision *ev)
+{
+	if (ev->kind == EVENT_KIND_INTERRUPT)
+		trace_kvm_inj_virq(ev->vector, false, false);
+	else if (ev->kind == EVENT_KIND_EXCEPTION)
+		trace_kvm_inj_exception(ev->vector, ev->has_error_code, ev->error_code, false);
 }
 
 int keel_events_arrange(struct keel_vcpu *vcpu, bool requested)
@@ -83,6 +93,11 @@ int keel_events_arrange(struct keel_vcpu *vcpu, bool requested)
 		keel_regs_dirty(vcpu, KEEL_RG_GPR);
 	}
 	if (decision.kind != EVENT_KIND_NONE) {
+		if (decision.kind == EVENT_KIND_INTERRUPT)
+			keel_stat(vcpu, KEEL_STAT_IRQ_INJECTION);
+		else if (decision.kind == EVENT_KIND_NMI)
+			keel_stat(vcpu, KEEL_STAT_NMI_INJECTION);
+		trace_injection(&decision);
 		keel_vendor->inject(vcpu, &decision);
 		vcpu->arch.inflight = true;
 	}

@@ -15,6 +15,7 @@
  * KVM_SIGNAL_MSI.
  */
 #include "core.h"
+#include "trace.h"
 #include "tdp.h"
 #include <asm/tsc.h>
 #include <keel/host.h>
@@ -516,12 +517,26 @@ bool keel_apic_kicked(struct keel_vcpu *vcpu)
 	return apic && (apic->kicked || test_bit(KEEL_APIC_KICK, &apic->signals));
 }
 
+static void apic_sleep(struct keel_vcpu *vcpu)
+{
+	u64 ns = ktime_get_ns();
+
+	WRITE_ONCE(vcpu->stat[KEEL_STAT_BLOCKING], 1);
+	keel_vcpu_block(vcpu);
+	WRITE_ONCE(vcpu->stat[KEEL_STAT_BLOCKING], 0);
+	ns = ktime_get_ns() - ns;
+	trace_kvm_vcpu_wakeup(ns, true, true);
+	keel_stat(vcpu, KEEL_STAT_HALT_HIST + keel_stat_bucket(ns));
+	vcpu->stat[KEEL_STAT_HALT_WAIT] += ns;
+}
+
 int keel_apic_wait(struct keel_vcpu *vcpu)
 {
 	int next;
 
 	for (;;) {
 		if (vcpu->arch.mp_state == KVM_MP_STATE_HALTED && wakes(vcpu)) {
+			keel_stat(vcpu, KEEL_STAT_HALT_WAKEUP);
 			vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
 			vcpu->arch.apic->kicked = false;
 		}
@@ -529,7 +544,7 @@ int keel_apic_wait(struct keel_vcpu *vcpu)
 			return KEEL_RESUME;
 		if (signal_pending(current))
 			return -EINTR;
-		keel_vcpu_block(vcpu);
+		apic_sleep(vcpu);
 		next = keel_requests_serve(vcpu);
 		if (next != KEEL_RESUME)
 			return next;

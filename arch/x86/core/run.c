@@ -12,6 +12,7 @@
 #include "core.h"
 #include "fpu.h"
 #include "tdp.h"
+#include "trace.h"
 #include <keel/host.h>
 #include <linux/sched/signal.h>
 
@@ -61,6 +62,11 @@ static __always_inline bool fast_out(struct keel_vcpu *vcpu)
 	if (likely(!set) || exit->io.in || exit->io.string || !len || vcpu->arch.regs.rflags & X86_RFLAGS_TF ||
 	    !keel_iobus_write_fast(set, exit->io.port, size, keel_out_value(vcpu, size)))
 		return false;
+	if (trace_kvm_pio_enabled()) {
+		u32 value = keel_out_value(vcpu, size);
+
+		trace_kvm_pio(true, exit->io.port, size, 1, &value);
+	}
 	keel_skip(vcpu, len);
 	return true;
 }
@@ -85,10 +91,14 @@ static enum keel_exit_kind guest_run(struct keel_vcpu *vcpu)
 	if (unlikely(arch->debug_active))
 		keel_debug_enter(vcpu);
 	do {
+		trace_kvm_entry(vcpu->id, arch->regs.rip, false);
 		keel_host_guest_enter();
 		static_call(keel_enter)(vcpu);
 		keel_host_guest_exit();
 		kind = static_call(keel_after_exit)(vcpu);
+		keel_stat(vcpu, KEEL_STAT_EXIT + kind);
+		if (trace_kvm_exit_enabled())
+			keel_trace_exit(vcpu);
 		if (unlikely(arch->inflight | arch->vectoring.kind)) {
 			keel_events_settle(vcpu);
 			break;
@@ -161,8 +171,10 @@ static int run_loop(struct keel_vcpu *vcpu)
 		}
 		/* Does user space wait for the moment to inject an interrupt? */
 		window = READ_ONCE(vcpu->run->request_interrupt_window);
-		if (unlikely(window) && keel_interrupt_ready(vcpu))
+		if (unlikely(window) && keel_interrupt_ready(vcpu)) {
+			keel_stat(vcpu, KEEL_STAT_REQUEST_IRQ);
 			return keel_uexit_reason(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
+		}
 		next = keel_events_prepare(vcpu, window);
 		if (next != KEEL_RESUME)
 			return next;
@@ -226,8 +238,10 @@ static int run_guest(struct keel_vcpu *vcpu)
 		next = leave ? -EINTR : run_loop(vcpu);
 	keel_pv_boundary(vcpu, false);
 	/* immediate_exit leaves the last exit's reason for user space to see. */
-	if (next == -EINTR && !leave)
+	if (next == -EINTR && !leave) {
+		keel_stat(vcpu, KEEL_STAT_SIGNAL);
 		keel_uexit_reason(vcpu, KVM_EXIT_INTR);
+	}
 	keel_fpu_put(vcpu);
 	return next;
 }
@@ -243,6 +257,7 @@ long keel_arch_run(struct keel_vcpu *vcpu)
 	if (!next)
 		next = run_guest(vcpu);
 	run_out(vcpu);
+	trace_kvm_userspace_exit(vcpu->run->exit_reason, next);
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset_old, NULL);
 	return next;

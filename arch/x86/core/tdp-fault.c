@@ -248,6 +248,8 @@ static noinline int map_host(struct keel_vcpu *vcpu, struct tdp_fault *fault)
 		spin_unlock(&vm->mmu_lock);
 	}
 	keel_pfn_put(&host, !ret);
+	if (!ret)
+		keel_stat(vcpu, KEEL_STAT_PF_FIXED);
 	return ret;
 }
 
@@ -270,8 +272,10 @@ static noinline long map(struct keel_vcpu *vcpu, gpa_t gpa, u8 access)
 	int ret;
 
 	for (tries = 0; tries < TDP_TRIES; tries++) {
-		if (!find_slot(vcpu->vm, &fault))
+		if (!find_slot(vcpu->vm, &fault)) {
+			keel_stat(vcpu, KEEL_STAT_PF_EMULATE);
 			return KEEL_TDP_MMIO;
+		}
 		if (fault.write && fast_write(vcpu->vm, &fault))
 			return KEEL_TDP_MAPPED;
 		ret = map_host(vcpu, &fault);
@@ -291,8 +295,10 @@ static noinline long map(struct keel_vcpu *vcpu, gpa_t gpa, u8 access)
 /* Where there is no slot there is a device, and nothing to set up for. Only the answer's existence counts here. */
 long keel_tdp_fault(struct keel_vcpu *vcpu, gpa_t gpa, u8 access)
 {
-	if (!keel_slot_find(vcpu->vm, gpa_gfn(gpa)))
+	if (!keel_slot_find(vcpu->vm, gpa_gfn(gpa))) {
+		keel_stat(vcpu, KEEL_STAT_PF_EMULATE);
 		return KEEL_TDP_MMIO;
+	}
 	return map(vcpu, gpa, access);
 }
 

@@ -182,5 +182,7 @@ bool keel_arch_age(struct keel_vm *vm, gfn_t start, gfn_t end, bool clear)
 
 void keel_arch_flush(struct keel_vm *vm)
 {
-	keel_vm_request_all(vm, KEEL_REQ_TLB_FLUSH);
+	atomic64_inc(&vm->stat[KEEL_VM_STAT_FLUSH_REQUEST]);
+	if (keel_vm_request_all(vm, KEEL_REQ_TLB_FLUSH))
+		atomic64_inc(&vm->stat[KEEL_VM_STAT_FLUSH]);
 }

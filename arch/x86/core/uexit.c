@@ -7,6 +7,7 @@
  * read once and only as data. Contexts: vCPU loaded, IRQs on. Source: KVM API, "The kvm_run structure".
  */
 #include "core.h"
+#include "trace.h"
 #include <asm/unaligned.h>
 
 #define PIO_PAGE_OFFSET PAGE_SIZE	/* of the port data within the vCPU's mapping */
@@ -89,6 +90,7 @@ int keel_uexit_mmio(struct keel_vcpu *vcpu, gpa_t gpa, bool write, u8 *data, u8 
 		.pending = KEEL_PENDING_EMUL,
 		.rip = vcpu->arch.regs.rip,
 	};
+	keel_stat(vcpu, KEEL_STAT_MMIO);
 	run->exit_reason = KVM_EXIT_MMIO;
 	run->mmio.phys_addr = gpa_raw(gpa);
 	run->mmio.len = bytes;
@@ -125,6 +127,7 @@ int keel_uexit_emulation(struct keel_vcpu *vcpu, const u8 *bytes, unsigned int n
 {
 	struct kvm_run *run = vcpu->run;
 
+	keel_stat(vcpu, KEEL_STAT_EMULATION_FAIL);
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
 	run->emulation_failure.ndata = 4;
@@ -150,6 +153,7 @@ static int complete_in(struct keel_vcpu *vcpu, const struct keel_uexit *in)
 	u64 *rax = &vcpu->arch.regs.gpr[KEEL_RAX];
 	u32 value = READ_ONCE(*(u32 *)vcpu->pio_data);
 
+	trace_kvm_pio(false, vcpu->arch.exit.io.port, in->size, 1, &value);
 	switch (in->size) {
 	case 1:
 		*rax = (*rax & ~0xffULL) | (u8)value;

@@ -349,6 +349,20 @@ static noinline void decode_by_row(struct keel_vcpu *vcpu, const struct vmcb_con
 		row->fn(vcpu, control, exit);
 }
 
+void svm_exit_info(struct keel_vcpu *vcpu, struct keel_exit_info *info)
+{
+	const struct vmcb_control *control = &to_svm(vcpu)->vmcb->control;
+
+	*info = (struct keel_exit_info){
+		.isa = KEEL_ISA_SVM,
+		.reason = control->exit_code,
+		.info1 = control->exit_info1,
+		.info2 = control->exit_info2,
+		.event = control->exit_int_info,
+		.error_code = control->exit_int_info >> 32,
+	};
+}
+
 void svm_decode(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);

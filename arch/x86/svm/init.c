@@ -174,5 +174,6 @@ const struct keel_vendor_ops svm_ops = {
 	.set_root = svm_set_root,
 	.flush = svm_flush,
 	.tsc_set = svm_tsc_set,
+	.exit_info = svm_exit_info,
 	.dump = svm_dump,
 };

@@ -123,6 +123,7 @@ void svm_vcpu_load(struct keel_vcpu *vcpu, int cpu);
 void svm_controls_sync(struct keel_vcpu *vcpu);
 void svm_set_root(struct keel_vcpu *vcpu, u64 root_pa);
 void svm_tsc_set(struct keel_vcpu *vcpu, u64 offset, u64 ratio);
+void svm_exit_info(struct keel_vcpu *vcpu, struct keel_exit_info *info);
 void svm_dump(struct keel_vcpu *vcpu);
 
 /* Bring this CPU's TSC ratio to @ratio; the CPU has the MSR. [P or I] */

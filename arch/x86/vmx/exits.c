@@ -329,6 +329,18 @@ enum keel_exit_kind vmx_after_exit(struct keel_vcpu *vcpu)
 	return flags ? after_exit_slow(vcpu, reason, flags) : kind;
 }
 
+void vmx_exit_info(struct keel_vcpu *vcpu, struct keel_exit_info *info)
+{
+	*info = (struct keel_exit_info){
+		.isa = KEEL_ISA_VMX,
+		.reason = to_vmx(vcpu)->reason,
+		.info1 = vmx_read(VMCS_QUALIFICATION),
+		.info2 = vmx_read(VMCS_VECTORING),
+		.event = vmx_read(VMCS_EXIT_EVENT),
+		.error_code = vmx_read(VMCS_EXIT_ERROR),
+	};
+}
+
 void vmx_decode(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);

@@ -352,5 +352,6 @@ const struct keel_vendor_ops vmx_ops = {
 	.set_root = vmx_set_root,
 	.flush = vmx_flush,
 	.tsc_set = vmx_tsc_set,
+	.exit_info = vmx_exit_info,
 	.dump = vmx_dump,
 };

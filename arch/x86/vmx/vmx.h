@@ -259,6 +259,7 @@ void vmx_host_release(struct vmx_vcpu *vmx);
 /* --- exits.c --- */
 enum keel_exit_kind vmx_after_exit(struct keel_vcpu *vcpu);
 void vmx_decode(struct keel_vcpu *vcpu, struct keel_exit *exit);
+void vmx_exit_info(struct keel_vcpu *vcpu, struct keel_exit_info *info);
 const char *vmx_reason_name(u32 reason);
 
 /* --- regs.c --- */

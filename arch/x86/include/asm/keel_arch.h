@@ -6,6 +6,7 @@
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 #include <keel/exit.h>
+#include <keel/stats.h>
 #include <linux/hrtimer.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
@@ -21,6 +22,32 @@
 #include <pure/pvclock.h>
 #include <pure/radix.h>
 #include <pure/regs.h>
+
+/* The words of vcpu->stat; core/stats.c names them. Counted by the vCPU's thread. */
+enum keel_stat_word {
+	KEEL_STAT_EXIT,				/* exits, by enum keel_exit_kind */
+	KEEL_STAT_PF_FIXED = KEEL_STAT_EXIT + KEEL_EXIT_NR,	/* nested faults that mapped a host page */
+	KEEL_STAT_PF_EMULATE,			/* that had no memory behind them */
+	KEEL_STAT_MMIO,				/* pieces of memory-mapped I/O told to user space */
+	KEEL_STAT_SIGNAL,			/* KVM_RUN ended by a signal */
+	KEEL_STAT_REQUEST_IRQ,			/* by the interrupt window that user space asked for */
+	KEEL_STAT_EMULATION,
+	KEEL_STAT_EMULATION_FAIL,
+	KEEL_STAT_IRQ_INJECTION,
+	KEEL_STAT_NMI_INJECTION,
+	KEEL_STAT_HALT_WAKEUP,
+	KEEL_STAT_HALT_WAIT,			/* ns asleep */
+	KEEL_STAT_BLOCKING,			/* 1: asleep now */
+	KEEL_STAT_HALT_HIST,			/* sleeps by their length, KEEL_STAT_BUCKETS words */
+	KEEL_STAT_WORDS = KEEL_STAT_HALT_HIST + KEEL_STAT_BUCKETS,
+};
+
+/* Of vm->stat. */
+enum keel_vm_stat_word {
+	KEEL_VM_STAT_FLUSH,			/* flushes of all vCPUs that had to interrupt one */
+	KEEL_VM_STAT_FLUSH_REQUEST,
+	KEEL_VM_STAT_WORDS,
+};
 
 /* Register groups of struct keel_regs: valid says cached, dirty says to be written before entry. */
 #define KEEL_RG_GPR	BIT(0)	/* gpr[], rip, rflags, cr8, events.shadow: always valid */
@@ -61,7 +88,7 @@ struct keel_regs {
 /* Owner: core/tdp.c. Legend: M mmu_lock; I immutable. */
 struct keel_tdp {
 	struct radix_tree tree;		/* M */
-	bool hw_log;			/* I: the CPU logs what it sets dirty (KEEL_OPT_DIRTY_LOG) */
+	bool hw_log;			/* I from the first vCPU on: the CPU logs what it sets dirty (KEEL_OPT_DIRTY_LOG) */
 };
 
 /* Owner: core/tsc.c. Legend: T lock. */

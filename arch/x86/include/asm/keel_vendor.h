@@ -22,6 +22,17 @@ enum keel_flush {
 	KEEL_FLUSH_NESTED,	/* all translations made through the VM's nested table */
 };
 
+/* What the CPU told about an exit, in its own numbers; for traces. */
+struct keel_exit_info {
+	u32 isa;		/* KEEL_ISA_* */
+	u32 reason;
+	u64 info1, info2;	/* VT-x: qualification, event whose delivery was cut; AMD-V: EXITINFO1 and 2 */
+	u32 event;		/* VT-x: exit interruption information; AMD-V: EXITINTINFO */
+	u32 error_code;		/* of it */
+};
+
+enum { KEEL_ISA_VMX = 1, KEEL_ISA_SVM = 2 };
+
 struct keel_vendor_ops {
 	const char *name;			/* "AMD-V", "VT-x" */
 
@@ -84,6 +95,9 @@ struct keel_vendor_ops {
 	void (*set_root)(struct keel_vcpu *vcpu, u64 root_pa);		/* [P] */
 	void (*flush)(struct keel_vcpu *vcpu, enum keel_flush scope);	/* [P] */
 	void (*tsc_set)(struct keel_vcpu *vcpu, u64 offset, u64 ratio);	/* [P] */
+
+	/* The last exit, which after_exit() has taken in. A trace wants raw words, which decode() does not keep. [I] */
+	void (*exit_info)(struct keel_vcpu *vcpu, struct keel_exit_info *info);
 
 	/* Log the control block of a vCPU whose entry failed, the caller limits the rate. [P] */
 	void (*dump)(struct keel_vcpu *vcpu);

@@ -382,7 +382,7 @@ static void moving(struct __test_metadata *_metadata, enum mode mode, unsigned i
 	EXPECT_EQ(0, differ);
 	/* The guest did write, all over. */
 	vcpu_regs(m.v, &r);
-	EXPECT_LT(1000, r.rcx);
+	EXPECT_LT(100, r.rcx);
 	EXPECT_LT(100, seen);
 	vm_free(m.vm);
 }
