@@ -284,13 +284,18 @@ static void *vcpu_thread(void *arg)
 	return NULL;
 }
 
+/* To one of the CPUs that this process may use. */
 static void change_cpu(struct model *m)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	cpu_set_t set;
+	cpu_set_t may, set;
+	int cpu;
 
+	sched_getaffinity(0, sizeof(may), &may);
+	do {
+		cpu = rand_r(&m->seed) % CPU_SETSIZE;
+	} while (!CPU_ISSET(cpu, &may));
 	CPU_ZERO(&set);
-	CPU_SET(rand_r(&m->seed) % cpus, &set);
+	CPU_SET(cpu, &set);
 	pthread_setaffinity_np(m->thread, sizeof(set), &set);
 }
 
