@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Fills most of the guest's memory with values that name their own address and pass, checks and
- * rewrites them at random places until the time is up, then checks all of it once more. Some pages
+ * rewrites them at random places until the time is up or a line is typed, then checks all of it once more. Some pages
  * stay equal to others on purpose, so that the host has something to merge. Whatever the host does
  * below (swap, merge, split, collapse, move to another machine), each word must read back as last
  * written, and the clocks must not step back.
  *
  * usage: mempattern SECONDS
  */
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { PAGE = 4096, WORDS = PAGE / sizeof(uint64_t), EQUAL_PAGES = 4 };
 
@@ -78,6 +80,15 @@ static void check_clocks(void)
 	}
 }
 
+/* Did somebody type a line? */
+static int told_to_end(void)
+{
+	struct pollfd in = { .fd = 0, .events = POLLIN };
+	char byte;
+
+	return poll(&in, 1, 0) == 1 && read(0, &byte, 1) == 1;
+}
+
 int main(int argc, char **argv)
 {
 	time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 10);
@@ -95,7 +106,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < pages; i++)
 		write_page(i);
 	printf("mempattern: %zu MiB written\n", pages * PAGE >> 20);
-	while (time(NULL) < end) {
+	while (time(NULL) < end && !told_to_end()) {
 		for (int i = 0; i < 1000; i++, checked++) {
 			size_t page = mix(random++) % pages;
 
