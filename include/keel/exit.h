@@ -15,6 +15,7 @@ enum keel_exit_kind {
 	KEEL_EXIT_MCE,		/* host machine check while in the guest; the host has handled it */
 	KEEL_EXIT_FAULT,	/* nested page fault: .fault */
 	KEEL_EXIT_EXCEPTION,	/* intercepted guest exception: .exception */
+	KEEL_EXIT_SOFT_INT,	/* INT n or INT3, where the CPU reports both alike */
 	KEEL_EXIT_IRQ_WINDOW,
 	KEEL_EXIT_NMI_WINDOW,
 	KEEL_EXIT_EOI,		/* a CPU that runs the APIC has ended a service: .apic.vector */

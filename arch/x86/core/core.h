@@ -146,6 +146,7 @@ void keel_trace_exit(struct keel_vcpu *vcpu);	/* kvm_exit is on [I] */
 enum keel_uexit_pending {
 	KEEL_PENDING_NONE,
 	KEEL_PENDING_IN,	/* port data for RAX */
+	KEEL_PENDING_IN_STEP,	/* the same of an instruction that is stepped over */
 	KEEL_PENDING_EMUL,	/* the emulator's effect in flight */
 };
 
@@ -168,6 +169,7 @@ static inline u64 keel_uexit_mmio_value(const struct keel_vcpu *vcpu)
 int keel_uexit_internal(struct keel_vcpu *vcpu, u32 suberror, const u64 *data, unsigned int nr);
 int keel_uexit_emulation(struct keel_vcpu *vcpu, const u8 *bytes, unsigned int nr);
 int keel_uexit_fail_entry(struct keel_vcpu *vcpu, u64 reason);
+int keel_uexit_debug(struct keel_vcpu *vcpu, u8 vector, u64 pc, u64 dr6, u64 dr7);
 
 /* --- emul.c ------------------------------------------------------------------------------------- */
 
@@ -184,6 +186,8 @@ void keel_emul_regs_set(struct keel_vcpu *vcpu);
  * given a fault, or has to run again; KEEL_USER: kvm_run is filled.
  */
 int keel_emul_decode(struct keel_vcpu *vcpu, struct emu_insn *insn);
+/* The same for KVM_TRANSLATE: what it is mapped to and GWALK_P_*, whatever the rights. */
+int keel_walk_rights(struct keel_vcpu *vcpu, gva_t gva, gpa_t *gpa, u32 *rights);
 /* Walk the guest's tables. 0 and *gpa; or -EFAULT with *error for #PF, -EINVAL without; -EAGAIN: run again. */
 int keel_walk(struct keel_vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, u32 *error);
 /* The same for a linear address, or give the guest the fault. KEEL_SKIP: *gpa is filled; else KEEL_RESUME. */
@@ -199,6 +203,8 @@ void keel_events_drop(struct keel_vcpu *vcpu);				/* whatever is pending, inject
 void keel_exception(struct keel_vcpu *vcpu, u8 vector);			/* without error code */
 void keel_exception_error(struct keel_vcpu *vcpu, u8 vector, u32 error);
 void keel_exception_payload(struct keel_vcpu *vcpu, u8 vector, bool has_error, u32 error, u64 payload);
+/* The same of an exception that no debugger is to see before the guest; @payload may be NULL. */
+void keel_exception_guest(struct keel_vcpu *vcpu, u8 vector, const u64 *payload);
 /*
  * Before entry: choose, arrange, open and close windows; @requested: user space waits for one.
  * KEEL_RESUME, or KEEL_USER for a triple fault. [loaded]
@@ -437,7 +443,29 @@ static inline void keel_cache_load(struct keel_vm *vm, int cpu)
 void keel_debug_take(struct keel_vcpu *vcpu);		/* the guest touched a debug register */
 void keel_debug_release(struct keel_vcpu *vcpu);	/* KVM_RUN returns: take them back if none is armed */
 void keel_debug_update(struct keel_vcpu *vcpu);		/* user space set DR7 */
-void keel_debug_enter(struct keel_vcpu *vcpu);	/* load the guest's breakpoints [I] */
+void keel_debug_enter(struct keel_vcpu *vcpu);	/* load the breakpoints of the guest or the debugger [I] */
 void keel_debug_leave(struct keel_vcpu *vcpu);	/* and the host's again [I] */
+long keel_guest_debug_set(struct keel_call *call);
+/* A #DB with these bits of DR6 is due: true when it is the debugger's, who will be told before the next entry. */
+bool keel_debug_trap(struct keel_vcpu *vcpu, u64 payload);
+/* The trap that keel_debug_trap() noted: KEEL_USER, or KEEL_RESUME when the vCPU was moved elsewhere since. */
+int keel_debug_tell(struct keel_vcpu *vcpu);
+int keel_debug_breakpoint(struct keel_vcpu *vcpu);	/* a breakpoint instruction, the debugger's: KEEL_USER */
+/* Emulate MOV to or from a debug register, at RIP: KEEL_SKIP with exit->insn_len set, or KEEL_RESUME, KEEL_USER. */
+int keel_debug_mov(struct keel_vcpu *vcpu, struct keel_exit *exit);
+/* INT n or INT3 at RIP, not executed. */
+int keel_debug_soft_int(struct keel_vcpu *vcpu);
+/* The data breakpoints that an emulated access to a linear address hits, as bits of DR6. */
+u64 keel_debug_watch(struct keel_vcpu *vcpu, u64 linear, u32 size, bool write);
+
+/* Neither interrupts nor NMIs are to be delivered. */
+static inline bool keel_debug_blocks(const struct keel_vcpu *vcpu)
+{
+	return vcpu->arch.debug.control & KVM_GUESTDBG_BLOCKIRQ;
+}
+
+#define KEEL_GUESTDBG_ALL (KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP |		\
+			   KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP |		\
+			   KVM_GUESTDBG_BLOCKIRQ)
 
 #endif /* KEEL_CORE_H */

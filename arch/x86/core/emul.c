@@ -46,6 +46,7 @@ struct keel_emul {
 	gpa_t hint;			/* what the exit said was touched */
 	gpa_t gpa[2];			/* of the access: first and second page */
 	u32 done;			/* bytes of the access performed */
+	u64 watch;			/* data breakpoints hit since the last commit, as in DR6 */
 };
 
 int keel_emul_new(struct keel_vcpu *vcpu)
@@ -85,7 +86,7 @@ static __always_inline bool walk_quick(struct keel_vcpu *vcpu, struct keel_gpa_s
  * task is being killed. Its frame is cleared, so it is kept apart.
  */
 static noinline_for_stack int walk_full(struct keel_vcpu *vcpu, struct keel_gpa_series *series, gva_t gva,
-					u32 access, gpa_t *gpa, u32 *error)
+					u32 access, gpa_t *gpa, u32 *error, u32 *rights)
 {
 	const struct keel_regs *regs = &vcpu->arch.regs;
 	enum gwalk_status status;
@@ -120,6 +121,8 @@ static noinline_for_stack int walk_full(struct keel_vcpu *vcpu, struct keel_gpa_
 	}
 	*error = w.error;
 	*gpa = w.out.gpa;
+	if (rights)
+		*rights = w.out.rights;
 	if (status == GWALK_DONE)
 		return 0;
 	if (status == GWALK_RETRY)
@@ -134,7 +137,21 @@ static int walk(struct keel_vcpu *vcpu, struct keel_gpa_series *series, gva_t gv
 	keel_regs_need(vcpu, KEEL_RG_CR);
 	if (likely(walk_quick(vcpu, series, gva, access, gpa)))
 		return 0;
-	return walk_full(vcpu, series, gva, access, gpa, error);
+	return walk_full(vcpu, series, gva, access, gpa, error, NULL);
+}
+
+int keel_walk_rights(struct keel_vcpu *vcpu, gva_t gva, gpa_t *gpa, u32 *rights)
+{
+	struct keel_gpa_series series = { .vm = vcpu->vm };
+	u32 error;
+	int err;
+
+	keel_regs_need(vcpu, KEEL_RG_CR);
+	if (keel_gpa_begin(&series))
+		return -EAGAIN;
+	err = walk_full(vcpu, &series, gva, GWALK_NO_AD | GWALK_NO_RIGHTS, gpa, &error, rights);
+	keel_gpa_end(&series);
+	return err;
 }
 
 int keel_walk(struct keel_vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, u32 *error)
@@ -335,6 +352,8 @@ static int access_translate(struct keel_vcpu *vcpu, struct keel_emul *m, bool wr
 		if (next != KEEL_SKIP)
 			return next;
 	}
+	if (unlikely(vcpu->arch.debug_active))
+		m->watch |= keel_debug_watch(vcpu, linear, acc->size, m->status != EMU_READ);
 	m->translated = true;
 	m->done = 0;
 	return KEEL_SKIP;
@@ -567,13 +586,15 @@ static void emul_load(struct keel_vcpu *vcpu, struct keel_emul *m)
 
 	memcpy(e->regs, regs->gpr, sizeof(e->regs));
 	e->rip = regs->rip;
-	e->rflags = regs->rflags;
+	/* The debugger's TF is none of the instruction's, which may outlive this KVM_RUN. */
+	e->rflags = regs->rflags & ~(vcpu->arch.debug.tf ? X86_RFLAGS_TF : 0);
 	e->cr0 = regs->cr0;
 	e->cr4 = regs->cr4;
 	if (emu_needs_segments(&e->mode, &e->insn))
 		emul_load_segments(vcpu, e);
 	e->bulk = vcpu->pio_data;
-	e->bulk_size = KEEL_PAGE_SIZE;
+	/* A trap comes after each element. */
+	e->bulk_size = regs->rflags & X86_RFLAGS_TF ? 0 : KEEL_PAGE_SIZE;
 	e->xmm_dirty = 0;
 	if (emu_needs_xmm(&e->insn))
 		keel_fpu_xmm_read(vcpu, e->xmm);
@@ -586,7 +607,7 @@ static void emul_commit(struct keel_vcpu *vcpu, struct keel_emul *m)
 
 	memcpy(regs->gpr, e->regs, sizeof(regs->gpr));
 	regs->rip = e->rip;
-	regs->rflags = e->rflags;
+	regs->rflags = e->rflags | (vcpu->arch.debug.tf ? X86_RFLAGS_TF : 0);
 	keel_regs_dirty(vcpu, KEEL_RG_GPR);
 	if (e->xmm_dirty) {
 		keel_fpu_xmm_write(vcpu, e->xmm, e->xmm_dirty);
@@ -594,17 +615,27 @@ static void emul_commit(struct keel_vcpu *vcpu, struct keel_emul *m)
 	}
 }
 
+/* The instruction, or an iteration of it, is done: does a trap follow? */
+static bool emul_trap(struct keel_vcpu *vcpu, struct keel_emul *m)
+{
+	bool step = m->e.rflags & X86_RFLAGS_TF || keel_debug_stepping(&vcpu->arch);
+	u64 payload = m->watch | (step ? REGS_DR6_BS : 0);
+
+	m->watch = 0;
+	if (payload)
+		keel_exception_payload(vcpu, EVENT_DB, false, 0, payload);
+	return payload;
+}
+
 static int emul_finish(struct keel_vcpu *vcpu, struct keel_emul *m)
 {
 	const struct emu_fault *fault = &m->e.fault;
-	bool trap = m->e.rflags & X86_RFLAGS_TF;
 
 	switch (m->status) {
 	case EMU_DONE:
 		emul_commit(vcpu, m);
 		vcpu->arch.events.shadow = 0;
-		if (trap)
-			keel_exception_payload(vcpu, EVENT_DB, false, 0, REGS_DR6_BS);
+		emul_trap(vcpu, m);
 		return KEEL_RESUME;
 	case EMU_FAULT:
 		keel_exception_payload(vcpu, fault->vector, fault->has_error, fault->error, 0);
@@ -635,7 +666,7 @@ static int emul_loop(struct keel_vcpu *vcpu, struct keel_emul *m)
 		case EMU_AGAIN:
 			emul_commit(vcpu, m);
 			m->hint_valid = false;
-			if (!--left || READ_ONCE(vcpu->requests) || signal_pending(current))
+			if (emul_trap(vcpu, m) || !--left || READ_ONCE(vcpu->requests) || signal_pending(current))
 				return KEEL_RESUME;
 			next = KEEL_SKIP;
 			break;
@@ -688,7 +719,8 @@ int keel_emul_start(struct keel_vcpu *vcpu, const gpa_t *gpa, bool string_io)
 	next = decode_at_rip(vcpu, m);
 	if (next != KEEL_SKIP)
 		return next;
-	m->moving = gpa && is_exited_move(vcpu, m, *gpa);
+	/* A debugger's traps are the machine's. */
+	m->moving = gpa && !vcpu->arch.debug_active && is_exited_move(vcpu, m, *gpa);
 	if (likely(m->moving))
 		return move_start(vcpu, m, *gpa);
 	/* The CPU has checked the ports of the instruction that exited, of no other. */
@@ -697,6 +729,7 @@ int keel_emul_start(struct keel_vcpu *vcpu, const gpa_t *gpa, bool string_io)
 	emul_load(vcpu, m);
 	m->e.string_io = string_io;
 	m->translated = false;
+	m->watch = 0;
 	m->hint_valid = gpa && !is_string(&m->e.insn) && !is_stack_mem(&m->e.insn);
 	if (m->hint_valid) {
 		m->hint = *gpa;

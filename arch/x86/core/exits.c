@@ -223,6 +223,8 @@ static int exit_fault(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 static int exit_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
+	if (exit->exception.vector == EVENT_BP)
+		return keel_debug_breakpoint(vcpu);
 	if (exit->exception.trap)
 		keel_skip(vcpu, exit->insn_len);
 	keel_exception_payload(vcpu, exit->exception.vector, exit->exception.has_error,
@@ -287,7 +289,9 @@ static int exit_wrmsr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 static int exit_hlt(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	if (vcpu->arch.apic) {
-		vcpu->arch.mp_state = KVM_MP_STATE_HALTED;
+		/* The single-step trap ends the halt at once. */
+		if (likely(!(vcpu->arch.regs.rflags & X86_RFLAGS_TF)))
+			vcpu->arch.mp_state = KVM_MP_STATE_HALTED;
 		return KEEL_SKIP;
 	}
 	keel_uexit_reason(vcpu, KVM_EXIT_HLT);
@@ -333,8 +337,15 @@ static int exit_cr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 static int exit_dr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
+	if (vcpu->arch.debug.own)
+		return keel_debug_mov(vcpu, exit);
 	keel_debug_take(vcpu);
 	return KEEL_RESUME;
+}
+
+static int exit_soft_int(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	return keel_debug_soft_int(vcpu);
 }
 
 static int exit_xsetbv(struct keel_vcpu *vcpu, struct keel_exit *exit)
@@ -408,6 +419,7 @@ static const struct exit_row keel_exits[KEEL_EXIT_NR] = {
 	ROW(KEEL_EXIT_MCE, exit_resume),
 	ROW(KEEL_EXIT_FAULT, exit_fault),
 	ROW(KEEL_EXIT_EXCEPTION, exit_exception),
+	ROW(KEEL_EXIT_SOFT_INT, exit_soft_int),
 	ROW(KEEL_EXIT_IRQ_WINDOW, exit_resume),
 	ROW(KEEL_EXIT_NMI_WINDOW, exit_resume),
 	ROW(KEEL_EXIT_EOI, exit_eoi),

@@ -20,6 +20,8 @@ void keel_exception_payload(struct keel_vcpu *vcpu, u8 vector, bool has_error, u
 		.payload = payload,
 	};
 
+	if (vector == EVENT_DB && keel_debug_trap(vcpu, payload))
+		return;
 	/* Real mode pushes no error codes; event_next() leaves it out there. */
 	event_queue_exception(&vcpu->arch.events, &exc);
 }
@@ -27,6 +29,18 @@ void keel_exception_payload(struct keel_vcpu *vcpu, u8 vector, bool has_error, u
 void keel_events_drop(struct keel_vcpu *vcpu)
 {
 	vcpu->arch.events = (struct event_state){ };
+}
+
+void keel_exception_guest(struct keel_vcpu *vcpu, u8 vector, const u64 *payload)
+{
+	struct event_exception exc = {
+		.vector = vector,
+		.has_payload = payload,
+		.payload = payload ? *payload : 0,
+	};
+
+	vcpu->arch.debug.bp = vector == EVENT_BP;
+	event_queue_exception(&vcpu->arch.events, &exc);
 }
 
 void keel_exception(struct keel_vcpu *vcpu, u8 vector)
@@ -48,6 +62,30 @@ static void trace_injection(const struct event_decision *ev)
 		trace_kvm_inj_exception(ev->vector, ev->has_error_code, ev->error_code, false);
 }
 
+/*
+ * What only a debugger needs: user space queues #BP with RIP on the instruction, as the CPU reports it; and an INT n
+ * that exited goes in unless something else does, after which it is executed anew.
+ */
+static void arrange_debug(struct keel_vcpu *vcpu, struct event_decision *decision)
+{
+	struct keel_debug *debug = &vcpu->arch.debug;
+	struct keel_regs *regs = &vcpu->arch.regs;
+
+	if (debug->bp && decision->kind == EVENT_KIND_EXCEPTION) {
+		regs->rip += decision->vector == EVENT_BP;
+		debug->bp = false;
+	}
+	if (debug->soft && decision->kind == EVENT_KIND_NONE) {
+		decision->kind = EVENT_KIND_SOFT_INTERRUPT;
+		decision->vector = debug->soft_vector;
+		regs->rip = debug->soft_rip + debug->soft_len;
+	} else if (debug->soft) {
+		regs->rip = debug->soft_rip;
+		debug->soft = false;
+	}
+	keel_regs_dirty(vcpu, KEEL_RG_GPR);
+}
+
 int keel_events_arrange(struct keel_vcpu *vcpu, bool requested)
 {
 	struct event_state *events = &vcpu->arch.events;
@@ -55,12 +93,15 @@ int keel_events_arrange(struct keel_vcpu *vcpu, bool requested)
 	struct event_decision decision;
 	struct event_cpu cpu;
 
+	if (unlikely(vcpu->arch.debug.due) && keel_debug_tell(vcpu) == KEEL_USER)
+		return KEEL_USER;
 	if (unlikely(vcpu->arch.irq_check)) {
 		if (vcpu->arch.eoi_exit)
 			return keel_uexit_eoi(vcpu);
-		requested |= keel_apic_take(vcpu);
+		if (likely(!keel_debug_blocks(vcpu)))
+			requested |= keel_apic_take(vcpu);
 	}
-	if (event_idle(events) && !requested) {
+	if (event_idle(events) && !requested && !vcpu->arch.debug.soft) {
 		vcpu->arch.windows = false;
 		keel_vendor->window(vcpu, 0);
 		return KEEL_RESUME;
@@ -70,6 +111,7 @@ int keel_events_arrange(struct keel_vcpu *vcpu, bool requested)
 		.rflags_if = regs->rflags & X86_RFLAGS_IF,
 		.protected_mode = regs->cr0 & REGS_CR0_PE,
 		.mode_64bit = keel_in_64bit(vcpu),
+		.blocked = keel_debug_blocks(vcpu),
 		.interrupt_requested = requested,
 	};
 	event_next(events, &cpu, &decision);
@@ -92,6 +134,8 @@ int keel_events_arrange(struct keel_vcpu *vcpu, bool requested)
 		regs->rflags |= X86_RFLAGS_RF;
 		keel_regs_dirty(vcpu, KEEL_RG_GPR);
 	}
+	if (unlikely(vcpu->arch.debug.bp | vcpu->arch.debug.soft))
+		arrange_debug(vcpu, &decision);
 	if (decision.kind != EVENT_KIND_NONE) {
 		if (decision.kind == EVENT_KIND_INTERRUPT)
 			keel_stat(vcpu, KEEL_STAT_IRQ_INJECTION);
@@ -101,7 +145,7 @@ int keel_events_arrange(struct keel_vcpu *vcpu, bool requested)
 		keel_vendor->inject(vcpu, &decision);
 		vcpu->arch.inflight = true;
 	}
-	vcpu->arch.windows = decision.interrupt_window || decision.nmi_window;
+	vcpu->arch.windows = decision.interrupt_window || decision.nmi_window || vcpu->arch.debug.soft;
 	keel_vendor->window(vcpu, (decision.interrupt_window ? KEEL_WINDOW_IRQ : 0) |
 				  (decision.nmi_window ? KEEL_WINDOW_NMI : 0));
 	return KEEL_RESUME;
@@ -114,6 +158,12 @@ void keel_event_requeue(struct keel_vcpu *vcpu, const struct event_vectoring *ev
 
 void keel_events_settle(struct keel_vcpu *vcpu)
 {
+	if (unlikely(vcpu->arch.debug.soft)) {
+		/* Cut short, it is executed anew. */
+		if (vcpu->arch.vectoring.kind == EVENT_KIND_SOFT_INTERRUPT)
+			vcpu->arch.regs.rip = vcpu->arch.debug.soft_rip;
+		vcpu->arch.debug.soft = false;
+	}
 	event_after_exit(&vcpu->arch.events, &vcpu->arch.vectoring);
 	vcpu->arch.vectoring.kind = EVENT_KIND_NONE;
 	vcpu->arch.inflight = false;
@@ -168,6 +218,7 @@ long keel_events_set(struct keel_call *call)
 
 	if (!event_import(&call->vcpu->arch.events, &caps, call->arg))
 		return -EINVAL;
+	call->vcpu->arch.debug.bp = call->vcpu->arch.events.exception.vector == EVENT_BP;
 	keel_regs_dirty(call->vcpu, KEEL_RG_GPR); /* the interrupt shadow is committed with it */
 	call->vcpu->arch.controls_stale = true; /* NMI masking decides intercepts */
 	return 0;

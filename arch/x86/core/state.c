@@ -229,14 +229,13 @@ long keel_mp_state_set(struct keel_call *call)
 long keel_translate(struct keel_call *call)
 {
 	struct kvm_translation *tr = call->arg;
+	u32 rights = 0;
 	gpa_t gpa;
-	u32 error;
 
-	tr->valid = !keel_walk(call->vcpu, to_gva(tr->linear_address), GWALK_NO_AD | GWALK_NO_RIGHTS,
-			       &gpa, &error);
+	tr->valid = !keel_walk_rights(call->vcpu, to_gva(tr->linear_address), &gpa, &rights);
 	tr->physical_address = tr->valid ? gpa_raw(gpa) : ~0ULL;
-	tr->writeable = 1;
-	tr->usermode = 0;
+	tr->writeable = tr->valid && rights & GWALK_P_WRITE;
+	tr->usermode = tr->valid && rights & GWALK_P_USER;
 	return 0;
 }
 

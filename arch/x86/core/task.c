@@ -49,7 +49,7 @@ static void state_in(struct keel_vcpu *vcpu, struct taskswitch *ts)
 	ts->state.ldtr = seg_in(&regs->seg[REGS_SEG_LDT]);
 	ts->state.tr = seg_in(&regs->seg[REGS_SEG_TR]);
 	ts->state.eip = regs->rip;
-	ts->state.eflags = regs->rflags;
+	ts->state.eflags = regs->rflags & ~(vcpu->arch.debug.tf ? X86_RFLAGS_TF : 0);
 	ts->state.cr0 = regs->cr0;
 	ts->state.cr3 = regs->cr3;
 	ts->state.dr7 = regs->dr7;
@@ -165,6 +165,8 @@ int keel_task_switch(struct keel_vcpu *vcpu, struct keel_exit *exit)
 		state_out(vcpu, &ts);
 		if (ts.debug_trap)
 			keel_exception_payload(vcpu, EVENT_DB, false, 0, REGS_DR6_BT);
+		if (keel_debug_stepping(&vcpu->arch))
+			keel_debug_trap(vcpu, REGS_DR6_BS);
 		return KEEL_RESUME;
 	case EMU_FAULT:
 		if (switched)

@@ -148,6 +148,14 @@ int keel_uexit_fail_entry(struct keel_vcpu *vcpu, u64 reason)
 	return KEEL_USER;
 }
 
+int keel_uexit_debug(struct keel_vcpu *vcpu, u8 vector, u64 pc, u64 dr6, u64 dr7)
+{
+	vcpu->run->debug.arch = (struct kvm_debug_exit_arch){
+		.exception = vector, .pc = pc, .dr6 = dr6, .dr7 = dr7,
+	};
+	return keel_uexit_reason(vcpu, KVM_EXIT_DEBUG);
+}
+
 static int complete_in(struct keel_vcpu *vcpu, const struct keel_uexit *in)
 {
 	u64 *rax = &vcpu->arch.regs.gpr[KEEL_RAX];
@@ -169,6 +177,20 @@ static int complete_in(struct keel_vcpu *vcpu, const struct keel_uexit *in)
 	return KEEL_RESUME;
 }
 
+/* What few exits wait for. */
+static noinline int complete_rare(struct keel_vcpu *vcpu, const struct keel_uexit *uexit, u8 pending)
+{
+	switch (pending) {
+	case KEEL_PENDING_IN_STEP:
+		complete_in(vcpu, uexit);
+		if (keel_debug_stepping(&vcpu->arch))
+			keel_debug_trap(vcpu, REGS_DR6_BS);
+		return KEEL_RESUME;
+	default:
+		return KEEL_RESUME;
+	}
+}
+
 void keel_uexit_drop(struct keel_vcpu *vcpu)
 {
 	vcpu->arch.uexit.pending = KEEL_PENDING_NONE;
@@ -185,5 +207,7 @@ int keel_uexit_complete(struct keel_vcpu *vcpu)
 		return KEEL_RESUME;
 	if (pending == KEEL_PENDING_IN)
 		return complete_in(vcpu, uexit);
-	return pending == KEEL_PENDING_EMUL ? keel_emul_continue(vcpu) : KEEL_RESUME;
+	if (pending == KEEL_PENDING_EMUL)
+		return keel_emul_continue(vcpu);
+	return complete_rare(vcpu, uexit, pending);
 }

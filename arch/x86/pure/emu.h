@@ -111,6 +111,8 @@ enum emu_decode_status emu_decode(struct emu_insn *insn, const u8 *bytes, unsign
 /* Map and opcode as one number: `emu_insn_key(&insn) == EMU_KEY_CPUID`. */
 #define EMU_KEY(map, opcode) ((map) << 8 | (opcode))
 
+#define EMU_KEY_INT3	EMU_KEY(EMU_MAP_1, 0xcc)
+#define EMU_KEY_INT	EMU_KEY(EMU_MAP_1, 0xcd)
 #define EMU_KEY_HLT	EMU_KEY(EMU_MAP_1, 0xf4)
 #define EMU_KEY_PAUSE	EMU_KEY(EMU_MAP_1, 0x90)	/* with EMU_PFX_REP */
 #define EMU_KEY_GRP7	EMU_KEY(EMU_MAP_0F, 0x01)	/* by modrm: D9 VMMCALL, /7 INVLPG, ... */

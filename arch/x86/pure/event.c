@@ -145,7 +145,7 @@ static void decide(struct event_state *state, const struct event_cpu *cpu,
 		decide_exception(state, cpu, out);
 		return;
 	}
-	if (!state->nmi_injected && !state->interrupt_injected) {
+	if (!state->nmi_injected && !state->interrupt_injected && !cpu->blocked) {
 		if (state->nmi_pending && !state->nmi_masked && !state->shadow) {
 			state->nmi_pending--;
 			state->nmi_injected = true;
@@ -173,6 +173,8 @@ void event_next(struct event_state *state, const struct event_cpu *cpu,
 		return;
 	}
 	decide(state, cpu, out);
+	if (cpu->blocked)
+		return;
 	out->nmi_window = state->nmi_pending;
 	out->interrupt_window = state->interrupt_pending || cpu->interrupt_requested;
 }
@@ -203,13 +205,15 @@ void event_flush_payload(struct event_state *state, u64 *cr2, u64 *dr6, u64 *dr7
 
 void event_after_exit(struct event_state *state, const struct event_vectoring *vectoring)
 {
+	bool again = state->exception_injected && state->exception.vector == vectoring->vector;
+
 	state->exception_injected = false;
 	state->nmi_injected = false;
 	state->interrupt_injected = false;
 
 	switch ((enum event_kind)vectoring->kind) {
 	case EVENT_KIND_EXCEPTION:
-		if (vectoring->vector == EVENT_BP || vectoring->vector == EVENT_OF)
+		if (!again && (vectoring->vector == EVENT_BP || vectoring->vector == EVENT_OF))
 			break;
 		state->exception = (struct event_exception){
 			.vector = vectoring->vector,

@@ -108,6 +108,7 @@ struct event_cpu {
 	bool rflags_if;
 	bool protected_mode;		/* CR0.PE; real mode delivers no error codes */
 	bool mode_64bit;		/* CS.L in long mode */
+	bool blocked;			/* a debugger wants neither interrupts nor NMIs to go in */
 	bool interrupt_requested;	/* somebody waits for the interrupt window (user space) */
 };
 
@@ -154,8 +155,8 @@ struct event_vectoring {
 
 /*
  * After each exit: what had been injected is delivered, except what @vectoring hands back, which
- * is injected again. INT n, INT3 and INTO are not kept: RIP still points at them and the
- * instruction runs again.
+ * is injected again. INT n, INT3 and INTO are not kept, unless the exception had been injected: RIP
+ * still points at them and the instruction runs again.
  */
 void event_after_exit(struct event_state *state, const struct event_vectoring *vectoring);
 

@@ -187,6 +187,26 @@ enum regs_reason regs_check_cr8(u64 value)
 	return value >> 4 ? REGS_CR8_RESERVED : REGS_OK;
 }
 
+u64 regs_watchpoints(const u64 dr[4], u64 dr7, u64 addr, u32 size, bool write)
+{
+	static const u8 lengths[] = { 1, 2, 8, 4 };
+	u64 hits = 0;
+	unsigned int n;
+
+	for (n = 0; n < 4; n++) {
+		unsigned int kind = dr7 >> (16 + 4 * n) & 3;
+		u32 len = lengths[dr7 >> (18 + 4 * n) & 3];
+		u64 first = dr[n] & ~(u64)(len - 1);
+
+		if (!(dr7 >> 2 * n & 3) || !(kind == 3 || (kind == 1 && write)))
+			continue;
+		/* Differences, so that ranges may end where addresses do. */
+		if (addr - first < len || first - addr < size)
+			hits |= BIT64(n);
+	}
+	return hits;
+}
+
 enum regs_reason regs_write_dr6(u64 value, const struct cpuid_derived *cpuid, u64 *out)
 {
 	u64 writable = REGS_DR6_VOLATILE | (REGS_DR6_INIT & ~cpuid->dr6_fixed_1);

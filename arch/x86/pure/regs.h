@@ -174,6 +174,12 @@ enum regs_reason regs_check_xcr(u32 index, u64 value, const struct cpuid_derived
 /* CR8: bits above 3 are reserved. */
 enum regs_reason regs_check_cr8(u64 value);
 
+/*
+ * Which data breakpoints of @dr and @dr7 an access to @size bytes at linear address @addr hits: their bits of DR6.
+ * Instruction and I/O breakpoints are left out. Source: "Debug Registers" of both vendors' manuals.
+ */
+u64 regs_watchpoints(const u64 dr[4], u64 dr7, u64 addr, u32 size, bool write);
+
 /* MOV to DR6 or DR7 and KVM_SET_DEBUGREGS: the value to keep goes to @out. */
 enum regs_reason regs_write_dr6(u64 value, const struct cpuid_derived *cpuid, u64 *out);
 enum regs_reason regs_write_dr7(u64 value, u64 *out);

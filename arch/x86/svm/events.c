@@ -33,6 +33,9 @@ void svm_inject(struct keel_vcpu *vcpu, const struct event_decision *ev)
 	case EVENT_KIND_INTERRUPT:
 		inj |= SVM_EVENT_INTR << SVM_EVENT_TYPE_SHIFT;
 		break;
+	case EVENT_KIND_SOFT_INTERRUPT:
+		inj |= SVM_EVENT_SOFT_INT << SVM_EVENT_TYPE_SHIFT;
+		break;
 	default:
 		return;
 	}
@@ -112,7 +115,7 @@ static void step_trap(struct keel_vcpu *vcpu)
 	struct svm_vcpu *svm = to_svm(vcpu);
 
 	svm->step.rip = vcpu->arch.regs.rip;
-	svm->step.guest_tf = vcpu->arch.regs.rflags & X86_EFLAGS_TF;
+	svm->step.guest_tf = vcpu->arch.regs.rflags & X86_EFLAGS_TF || keel_debug_stepping(&vcpu->arch);
 	svm->step.trap = true;
 	svm->step_tf = X86_EFLAGS_TF;
 }

@@ -71,7 +71,7 @@ static void decode_exception(struct keel_vcpu *vcpu, const struct vmcb_control *
 		exit->exception.payload = control->exit_info2;
 	else if (vector == EVENT_DB)
 		/* The CPU has updated DR6 before the intercept; setting its bits again changes nothing. */
-		exit->exception.payload = vcpu->arch.regs.dr6 & REGS_DR6_VOLATILE;
+		exit->exception.payload = to_svm(vcpu)->vmcb->save.dr6 & REGS_DR6_VOLATILE;
 }
 
 static_assert(SVMQUAL_READ == KEEL_ACCESS_READ && SVMQUAL_WRITE == KEEL_ACCESS_WRITE &&
@@ -161,7 +161,7 @@ static const struct svm_exit_row svm_exits[SVM_EXIT_LOW_NR] = {
 	ROW(SVM_EXIT_CPUID, KEEL_EXIT_CPUID, SVM_ROW_INSN, "CPUID"),
 	ROW(SVM_EXIT_RSM, KEEL_EXIT_UD, 0, "RSM"),
 	ROW(SVM_EXIT_IRET, KEEL_EXIT_NONE, SVM_ROW_ODD, "IRET"),
-	UNUSED_ROW(SVM_EXIT_SWINT, "INT n"),
+	ROW(SVM_EXIT_SWINT, KEEL_EXIT_SOFT_INT, 0, "INT n"),
 	ROW(SVM_EXIT_INVD, KEEL_EXIT_WBINVD, SVM_ROW_INSN, "INVD"),
 	ROW(SVM_EXIT_PAUSE, KEEL_EXIT_PAUSE, SVM_ROW_INSN, "PAUSE"),
 	ROW(SVM_EXIT_HLT, KEEL_EXIT_HLT, SVM_ROW_INSN, "HLT"),

@@ -87,13 +87,14 @@ static void commit_segments(struct vmcb_save *save, const struct keel_regs *regs
 	save->idtr = (struct vmcb_seg){ .base = regs->idt.base, .limit = regs->idt.limit };
 }
 
-static noinline void load_rare(struct vmcb_save *save, struct keel_regs *regs, u32 groups)
+static noinline void load_rare(struct vmcb_save *save, struct keel_regs *regs, u32 groups, bool own)
 {
 	if (groups & KEEL_RG_CODE)
 		load_code(save, regs);
 	if (groups & KEEL_RG_DATA)
 		load_data(save, regs);
-	if (groups & KEEL_RG_DR) {
+	/* Else they are the debugger's. */
+	if (groups & KEEL_RG_DR && !own) {
 		regs->dr6 = save->dr6;
 		regs->dr7 = save->dr7;
 	}
@@ -117,7 +118,7 @@ void svm_regs_load(struct keel_vcpu *vcpu, u32 groups)
 		regs->efer = save->efer & ~SVM_EFER_SVME;
 	}
 	if (groups & (KEEL_RG_SEG | KEEL_RG_DR))
-		load_rare(save, regs, groups);
+		load_rare(save, regs, groups, vcpu->arch.debug.own);
 }
 
 static void commit_control(struct svm_vcpu *svm, const struct keel_regs *regs)
@@ -148,8 +149,8 @@ void svm_regs_commit(struct keel_vcpu *vcpu)
 	if (dirty & KEEL_RG_CR)
 		commit_control(svm, regs);
 	if (dirty & KEEL_RG_DR) {
-		save->dr6 = regs->dr6;
-		save->dr7 = regs->dr7;
+		save->dr6 = vcpu->arch.debug.own ? REGS_DR6_INIT : regs->dr6;
+		save->dr7 = keel_debug_dr7(&vcpu->arch);
 		svm_touch(svm, SVM_CLEAN_DR);
 	}
 	regs->dirty = 0;

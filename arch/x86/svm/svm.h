@@ -39,7 +39,7 @@ struct svm_step {
 	u64 rip;			/* V: of that instruction */
 	bool iret;			/* V: it is the IRET that unmasks NMIs */
 	bool trap;			/* V: RFLAGS.TF is set behind the guest's back */
-	bool guest_tf;			/* V: the guest had set it as well */
+	bool guest_tf;			/* V: the guest, or a debugger, had set it as well */
 };
 
 /*

@@ -53,6 +53,12 @@ static u32 intercepts_off(const struct keel_vm *vm)
 	       (disabled & KVM_X86_DISABLE_EXITS_PAUSE ? SVM_ICPT_PAUSE : 0);
 }
 
+/* CPUs without next-RIP save are emulated ones nowadays, and QEMU's takes INT3 for an INT n, not for an exception. */
+static u32 intercepts_bp(const struct keel_vcpu *vcpu)
+{
+	return keel_debug_takes_bp(&vcpu->arch) && !svm_hw.nrips ? SVM_ICPT_SWINT : 0;
+}
+
 /* Writes of CR8 matter when the local APIC is in user space, or has an interrupt that waits for a lower one. */
 static bool cr8_watched(const struct keel_vcpu *vcpu)
 {
@@ -66,10 +72,11 @@ void svm_controls_sync(struct keel_vcpu *vcpu)
 
 	control->cr_read = 0;
 	control->cr_write = CR4_BIT | (cr8_watched(vcpu) ? CR8_BIT : 0);
-	control->dr_read = vcpu->arch.debug_active ? 0 : 0xffff;
+	control->dr_read = keel_debug_exits(&vcpu->arch) ? 0xffff : 0;
 	control->dr_write = control->dr_read;
-	control->exceptions = BIT(EVENT_MC) | BIT(EVENT_AC) | BIT(EVENT_DB);
-	control->intercept3 = (intercept3_base & ~intercepts_off(vcpu->vm)) |
+	control->exceptions = BIT(EVENT_MC) | BIT(EVENT_AC) | BIT(EVENT_DB) |
+			      (keel_debug_takes_bp(&vcpu->arch) ? BIT(EVENT_BP) : 0);
+	control->intercept3 = (intercept3_base & ~intercepts_off(vcpu->vm)) | intercepts_bp(vcpu) |
 			      (control->intercept3 & EVENT_INTERCEPTS);
 	control->intercept4 = intercept4_base;
 	control->intercept5 = intercept5_base;

@@ -26,6 +26,7 @@
 #define SVM_ICPT_CPUID		BIT(18)
 #define SVM_ICPT_RSM		BIT(19)
 #define SVM_ICPT_IRET		BIT(20)
+#define SVM_ICPT_SWINT		BIT(21)
 #define SVM_ICPT_INVD		BIT(22)
 #define SVM_ICPT_PAUSE		BIT(23)
 #define SVM_ICPT_HLT		BIT(24)

@@ -154,8 +154,14 @@ static __always_inline void registers_in(struct keel_vcpu *vcpu, struct vmx_vcpu
 
 static __always_inline void debug_in(struct keel_vcpu *vcpu)
 {
-	if (unlikely(vcpu->arch.debug_active))
-		set_debugreg(to_vmx(vcpu)->dr6, 6);
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (likely(!vcpu->arch.debug_active))
+		return;
+	set_debugreg(vmx->dr6, 6);
+	/* Bochs leaves a trap behind when the instruction to be stepped over exits before it is executed. */
+	if (keel_debug_stepping(&vcpu->arch))
+		vmx_blocking_write(vmx, vmx->blocking, true);
 }
 
 /* An exit leaves DR7 disarmed. While the guest's breakpoints are in the CPU, core/debug.c sees to it. */

@@ -161,7 +161,7 @@ void vmx_regs_load(struct keel_vcpu *vcpu, u32 groups)
 		load_data(regs);
 	if (groups & KEEL_RG_CR)
 		load_control(vmx, regs);
-	if (groups & KEEL_RG_DR) {
+	if (groups & KEEL_RG_DR && !vcpu->arch.debug.own) {
 		regs->dr6 = vmx->dr6;
 		regs->dr7 = vmx_read_hot(VMCS_GUEST_DR7);
 	}
@@ -184,7 +184,7 @@ void vmx_regs_commit(struct keel_vcpu *vcpu)
 		commit_control(vmx, regs);
 	if (dirty & KEEL_RG_DR) {
 		vmx->dr6 = regs->dr6;
-		vmx_write(VMCS_GUEST_DR7, regs->dr7);
+		vmx_write(VMCS_GUEST_DR7, keel_debug_dr7(&vcpu->arch));
 	}
 	regs->dirty = 0;
 }

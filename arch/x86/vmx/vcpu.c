@@ -61,7 +61,7 @@ static u32 proc_controls(const struct keel_vcpu *vcpu, const struct vmx_vcpu *vm
 		proc = (proc | VMX_PROC_TPR_SHADOW) & ~(VMX_PROC_CR8_LOAD | VMX_PROC_CR8_STORE);
 	if (vmx->halts)
 		proc &= ~VMX_PROC_HLT;
-	if (vcpu->arch.debug_active)
+	if (!keel_debug_exits(&vcpu->arch))
 		proc &= ~VMX_PROC_MOV_DR;
 	return proc | vmx_window_controls(vmx);
 }
@@ -108,6 +108,8 @@ void vmx_controls_sync(struct keel_vcpu *vcpu)
 	vmx_control(&now->proc, VMCS_PROC, proc_controls(vcpu, vmx));
 	vmx_control(&now->proc2, VMCS_PROC2, proc2_controls(vcpu, vmx));
 	vmx->logs = !!(now->proc2 & VMX_PROC2_PML);
+	vmx_control(&now->exceptions, VMCS_EXCEPTIONS,
+		    EXCEPTIONS | (keel_debug_takes_bp(&vcpu->arch) ? BIT(EVENT_BP) : 0));
 	if (now->cr4_mask != cr4_mask) {
 		/* Bits that change hands go from the register to the shadow or back. */
 		vmx_regs_load(vcpu, KEEL_RG_CR);

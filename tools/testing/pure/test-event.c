@@ -247,6 +247,40 @@ static void test_vectoring(void)
 		CHECK(!d.has_payload);
 	}
 	test_context("%s", "");
+	{
+		struct event_state s = { 0 };
+		struct event_decision d;
+
+		/* A breakpoint that was injected has its RIP behind it already. */
+		raise(&s, EVENT_BP);
+		event_next(&s, &running, &d);
+		event_after_exit(&s, &(struct event_vectoring){ EVENT_KIND_EXCEPTION, EVENT_BP, false, 0 });
+		event_next(&s, &running, &d);
+		CHECK_EQ(d.kind, EVENT_KIND_EXCEPTION);
+		CHECK_EQ(d.vector, EVENT_BP);
+	}
+}
+
+/* A debugger lets nothing in but exceptions, and asks for no window. */
+static void test_blocked_by_debugger(void)
+{
+	struct event_cpu cpu = { .rflags_if = true, .protected_mode = true, .blocked = true };
+	struct event_state s = { 0 };
+	struct event_decision d;
+
+	CHECK(event_queue_interrupt(&s, 0x31));
+	event_queue_nmi(&s);
+	event_next(&s, &cpu, &d);
+	CHECK_EQ(d.kind, EVENT_KIND_NONE);
+	CHECK(!d.interrupt_window && !d.nmi_window);
+	raise(&s, EVENT_GP);
+	event_next(&s, &cpu, &d);
+	CHECK_EQ(d.vector, EVENT_GP);
+	event_after_exit(&s, &no_vectoring);
+	cpu.blocked = false;
+	event_next(&s, &cpu, &d);
+	CHECK_EQ(d.kind, EVENT_KIND_NMI);
+	CHECK(d.interrupt_window);
 }
 
 static void test_payload(void)
@@ -405,6 +439,7 @@ int main(void)
 	test_interrupt();
 	test_nmi();
 	test_vectoring();
+	test_blocked_by_debugger();
 	test_payload();
 	test_user();
 	return test_done("event");

@@ -216,6 +216,42 @@ static struct regs_special long_sregs(void)
 	};
 }
 
+static void test_watchpoints(void)
+{
+	static const struct {
+		u64 dr7, addr;
+		u32 size;
+		bool write;
+		u64 hits;
+	} rows[] = {
+		{ 0x000d0001, 0x1000, 4, true, 1 },		/* DR0: writes of four bytes */
+		{ 0x000d0001, 0x1000, 4, false, 0 },
+		{ 0x000d0001, 0x0fff, 1, true, 0 },
+		{ 0x000d0001, 0x0fff, 2, true, 1 },
+		{ 0x000d0001, 0x1003, 8, true, 1 },
+		{ 0x000d0001, 0x1004, 8, true, 0 },
+		{ 0x000d0002, 0x1000, 1, true, 1 },		/* enabled by G0 */
+		{ 0x000d0000, 0x1000, 1, true, 0 },
+		{ 0x000f0001, 0x1002, 1, false, 1 },		/* reads, too */
+		{ 0x000c0001, 0x1000, 4, true, 0 },		/* execution */
+		{ 0x000e0001, 0x1000, 4, true, 0 },		/* ports */
+		{ 0x00b00004, 0x2007, 1, false, 2 },		/* DR1: eight bytes, from an address in their middle */
+		{ 0x00b00004, 0x2008, 1, false, 0 },
+		{ 0x0d0d0011, 0x1000, 0x2000, true, 5 },	/* DR0 and DR2 */
+		{ 0x10000040, 0xffffffffffffffff, 1, true, 8 },	/* DR3: the last byte */
+		{ 0x10000040, 0, 1, true, 0 },
+		{ 0x10000040, 0xfffffffffffffffe, 4, true, 8 },
+	};
+	static const u64 dr[4] = { 0x1000, 0x2003, 0x2ffc, 0xffffffffffffffff };
+
+	for_each_row(row, rows) {
+		test_context("DR7 %llx, %u bytes at %llx", (unsigned long long)row->dr7, row->size,
+			     (unsigned long long)row->addr);
+		CHECK_EQ(regs_watchpoints(dr, row->dr7, row->addr, row->size, row->write), row->hits);
+	}
+	test_context("%s", "");
+}
+
 static void test_special(void)
 {
 	struct regs_special s = long_sregs();
@@ -394,6 +430,7 @@ int main(void)
 	test_cr0();
 	test_cr3_cr4_efer();
 	test_small_ones();
+	test_watchpoints();
 	test_special();
 	test_closure();
 	test_special_closure();

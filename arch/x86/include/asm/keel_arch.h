@@ -7,6 +7,7 @@
 #include <asm/fpu/types.h>
 #include <keel/exit.h>
 #include <keel/stats.h>
+#include <keel/uapi.h>
 #include <linux/hrtimer.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
@@ -241,6 +242,23 @@ struct keel_pv {
 	u64 stolen;			/* P: ns the guest was not told of yet */
 };
 
+/*
+ * KVM_SET_GUEST_DEBUG. While `own` is set the CPU's debug registers are the debugger's to set and to read: those in
+ * keel_regs are then what the guest believes to have, and each of its accesses exits. Owner: core/debug.c. All V.
+ */
+struct keel_debug {
+	u32 control;			/* V: KVM_GUESTDBG_* */
+	bool own;			/* V: single step or hardware breakpoints */
+	bool tf;			/* V: RFLAGS.TF is set behind the guest's back, within KVM_RUN only */
+	bool due;			/* V: a #DB that is the debugger's waits for the way out: */
+	u64 due_rip, due_dr6;		/* V: where, and its bits of DR6 */
+	bool bp;			/* V: a #BP that user space queued has not gone in yet */
+	bool soft;			/* V: an INT n waits to be injected, or is being delivered: */
+	u8 soft_vector, soft_len;	/* V */
+	u64 soft_rip;			/* V: of the INT n */
+	u64 dr[4], dr7;			/* V: the debugger's breakpoints */
+};
+
 /* Legend: V vcpu->mutex; O the sub-struct's owner. */
 struct keel_vcpu_arch {
 	struct keel_apic *apic;		/* I: NULL when the local APIC is in user space */
@@ -263,7 +281,7 @@ struct keel_vcpu_arch {
 	struct event_vectoring vectoring; /* V: delivery the last exit interrupted */
 	bool inflight;			/* V: an event was put before the CPU at the last entry */
 	bool windows;			/* V: window() was asked for something, core/inject.c */
-	bool debug_active;		/* V: the guest has the debug registers, core/debug.c */
+	bool debug_active;		/* V: DR0 to DR3 are switched around a stay in the guest, core/debug.c */
 	bool has_run;			/* V: KVM_RUN was called */
 	struct keel_emul *emul;		/* O: core/emul.c: the instruction under emulation */
 	struct keel_cpuid cpuid;	/* O: core/cpuid.c */
@@ -272,8 +290,37 @@ struct keel_vcpu_arch {
 	u64 tsc_offset;			/* V: core/tsc.c */
 	u64 tsc_adjust;			/* V: core/tsc.c */
 	struct keel_pv pv;		/* O: core/pv.c */
+	struct keel_debug debug;	/* O: core/debug.c */
 	struct keel_fpu fpu;		/* O: core/fpu.c */
 	struct keel_tdp_cache cache;	/* O: core/tdp-fault.c */
 };
+
+/* --- what vendor code asks of core/debug.c's state ------------------------------------------------ */
+
+/* Do the guest's accesses to debug registers exit? */
+static inline bool keel_debug_exits(const struct keel_vcpu_arch *arch)
+{
+	return !arch->debug_active || arch->debug.own;
+}
+
+/* What DR7 is to be while the guest runs. GD is of no use to a guest whose accesses exit. */
+static inline u64 keel_debug_dr7(const struct keel_vcpu_arch *arch)
+{
+	if (likely(!arch->debug.own))
+		return arch->regs.dr7;
+	return (arch->debug.control & KVM_GUESTDBG_USE_HW_BP ? arch->debug.dr7 : arch->regs.dr7) &
+	       ~(u64)REGS_DR7_GD;
+}
+
+static inline bool keel_debug_stepping(const struct keel_vcpu_arch *arch)
+{
+	return arch->debug.control & KVM_GUESTDBG_SINGLESTEP;
+}
+
+/* Does a breakpoint instruction belong to the debugger? */
+static inline bool keel_debug_takes_bp(const struct keel_vcpu_arch *arch)
+{
+	return arch->debug.control & KVM_GUESTDBG_USE_SW_BP;
+}
 
 #endif /* ASM_KEEL_ARCH_H */
