@@ -22,9 +22,10 @@ enum keel_vcpu_mode { KEEL_OUTSIDE, KEEL_IN_GUEST };
 #define KEEL_REQ_TLB_FLUSH	BIT(0)	/* drop this vCPU's guest translations */
 #define KEEL_REQ_KICK		BIT(1)	/* leave the guest; nothing else */
 #define KEEL_REQ_EVENT		BIT(2)	/* something was sent to this vCPU's interrupt controller */
-#define KEEL_REQ_LOGGING	BIT(4)	/* the dirty log was switched on or off */
 #define KEEL_REQ_PARAVIRT	BIT(3)	/* structures that it shares with the guest are to be written */
-#define KEEL_REQ_DIRTY_RING	BIT(4)	/* its dirty ring may be full */
+#define KEEL_REQ_LOGGING	BIT(4)	/* the dirty log was switched on or off */
+#define KEEL_REQ_DIRTY_RING	BIT(5)	/* its dirty ring may be full */
+#define KEEL_REQ_MSR_FILTER	BIT(6)	/* which registers the guest may access has changed */
 
 /* Legend: I immutable after creation; A atomic; V vcpu->mutex; P the thread that has it loaded, preemption off; U shared with user space; O owned by the file named. */
 struct keel_vcpu {

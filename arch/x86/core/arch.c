@@ -113,6 +113,7 @@ void keel_arch_vm_free(struct keel_vm *vm)
 	keel_tdp_free(vm);
 	keel_cache_free(vm);
 	keel_apic_map_free(vm);
+	keel_msr_filter_free(vm);
 	keel_chips_free(vm);
 }
 
@@ -155,6 +156,7 @@ int keel_arch_vcpu_init(struct keel_vcpu *vcpu)
 	keel_regs_reset(vcpu);
 	keel_cpuid_reset(vcpu);
 	keel_msr_reset(vcpu);
+	keel_msr_filter_changed(vcpu);
 	arch->mp_state = KVM_MP_STATE_RUNNABLE;
 	arch->apic_base = 0xfee00000ULL | REGS_APIC_BASE_ENABLE |
 			  (vcpu->id == vcpu->vm->arch.boot_id ? REGS_APIC_BASE_BSP : 0);

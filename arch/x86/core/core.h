@@ -147,6 +147,8 @@ enum keel_uexit_pending {
 	KEEL_PENDING_NONE,
 	KEEL_PENDING_IN,	/* port data for RAX */
 	KEEL_PENDING_IN_STEP,	/* the same of an instruction that is stepped over */
+	KEEL_PENDING_RDMSR,	/* the MSR's value for EDX:EAX, or #GP */
+	KEEL_PENDING_WRMSR,	/* whether it was #GP */
 	KEEL_PENDING_EMUL,	/* the emulator's effect in flight */
 };
 
@@ -157,6 +159,8 @@ int keel_uexit_reason(struct keel_vcpu *vcpu, u32 reason);	/* an exit without da
 int keel_uexit_eoi(struct keel_vcpu *vcpu);			/* of arch.eoi_exit, to the IOAPIC in user space */
 int keel_uexit_out(struct keel_vcpu *vcpu, u16 port, u8 size, u32 value);
 int keel_uexit_in(struct keel_vcpu *vcpu, u16 port, u8 size, u8 insn_len);
+/* An MSR that user space serves, for KVM_MSR_EXIT_REASON_@reason. */
+int keel_uexit_msr(struct keel_vcpu *vcpu, bool write, u32 reason, u8 insn_len);
 /* For the emulator: port data of @count elements, one MMIO piece of at most 8 bytes. */
 int keel_uexit_string_io(struct keel_vcpu *vcpu, bool in, u16 port, u8 size, u32 count, const u8 *data);
 int keel_uexit_mmio(struct keel_vcpu *vcpu, gpa_t gpa, bool write, u8 *data, u8 bytes);
@@ -205,6 +209,7 @@ void keel_exception_error(struct keel_vcpu *vcpu, u8 vector, u32 error);
 void keel_exception_payload(struct keel_vcpu *vcpu, u8 vector, bool has_error, u32 error, u64 payload);
 /* The same of an exception that no debugger is to see before the guest; @payload may be NULL. */
 void keel_exception_guest(struct keel_vcpu *vcpu, u8 vector, const u64 *payload);
+void keel_triple_fault(struct keel_vcpu *vcpu);
 /*
  * Before entry: choose, arrange, open and close windows; @requested: user space waits for one.
  * KEEL_RESUME, or KEEL_USER for a triple fault. [loaded]
@@ -330,8 +335,21 @@ long keel_msrs_set(struct keel_call *call);
 long keel_msrs_feature_get(struct keel_call *call);
 long keel_msr_list(struct keel_call *call);
 long keel_msr_feature_list(struct keel_call *call);
+/* After one of the two above has failed: why, if user space is to be told, else 0. */
+u32 keel_msr_exit_reason(const struct keel_vcpu *vcpu);
+
+/* --- msr-filter.c ------------------------------------------------------------------------------------ */
+
+void keel_msr_filter_changed(struct keel_vcpu *vcpu);	/* KEEL_REQ_MSR_FILTER, and of a new vCPU */
+void keel_msr_filter_free(struct keel_vm *vm);
+long keel_msr_filter_set(struct keel_call *call);
+int keel_user_space_msr(struct keel_vm *vm, const u64 *args);	/* KVM_CAP_X86_USER_SPACE_MSR */
+
+/* --- mce.c ----------------------------------------------------------------------------------------------- */
+
 long keel_mce_cap_supported(struct keel_call *call);
 long keel_mce_setup(struct keel_call *call);
+long keel_mce_set(struct keel_call *call);
 
 /* --- cpuid.c ------------------------------------------------------------------------------------------ */
 

@@ -275,14 +275,22 @@ static int gp_or_skip(struct keel_vcpu *vcpu, bool ok)
 	return KEEL_RESUME;
 }
 
+/* What the kernel refuses may be user space's to serve. */
+static int msr_or_gp(struct keel_vcpu *vcpu, struct keel_exit *exit, bool write)
+{
+	u32 reason = keel_msr_exit_reason(vcpu);
+
+	return reason ? keel_uexit_msr(vcpu, write, reason, exit->insn_len) : gp_or_skip(vcpu, false);
+}
+
 static int exit_rdmsr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	return gp_or_skip(vcpu, do_rdmsr(vcpu));
+	return do_rdmsr(vcpu) ? KEEL_SKIP : msr_or_gp(vcpu, exit, false);
 }
 
 static int exit_wrmsr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	return gp_or_skip(vcpu, do_wrmsr(vcpu));
+	return do_wrmsr(vcpu) ? KEEL_SKIP : msr_or_gp(vcpu, exit, true);
 }
 
 /* The vCPU sleeps where its local APIC is. */

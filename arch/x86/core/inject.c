@@ -43,6 +43,11 @@ void keel_exception_guest(struct keel_vcpu *vcpu, u8 vector, const u64 *payload)
 	event_queue_exception(&vcpu->arch.events, &exc);
 }
 
+void keel_triple_fault(struct keel_vcpu *vcpu)
+{
+	vcpu->arch.events.triple_fault = true;
+}
+
 void keel_exception(struct keel_vcpu *vcpu, u8 vector)
 {
 	keel_exception_payload(vcpu, vector, false, 0, 0);

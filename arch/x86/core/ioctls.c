@@ -61,6 +61,7 @@ static long vcpu_enable_cap(struct keel_call *call)
 	if (in->flags || in->cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
 		return -EINVAL;
 	call->vcpu->arch.pv.enforce = in->args[0];
+	call->vcpu->arch.msr_enforced = in->args[0];
 	return 0;
 }
 
@@ -89,6 +90,7 @@ static const struct keel_ioctl vm_rows[] = {
 	KEEL_IOCTL(KVM_GET_PIT2, KEEL_LOCK_VM, KEEL_ARG_OUT, keel_pit2_get, "irqchip"),
 	KEEL_IOCTL(KVM_SET_PIT2, KEEL_LOCK_VM, KEEL_ARG_IN, keel_pit2_set, "irqchip"),
 	KEEL_IOCTL(KVM_REINJECT_CONTROL, KEEL_LOCK_VM, KEEL_ARG_USER, keel_reinject_control, "irqchip"),
+	KEEL_IOCTL(KVM_X86_SET_MSR_FILTER, KEEL_LOCK_VM, KEEL_ARG_IN, keel_msr_filter_set, "msr_filter"),
 	KEEL_IOCTL(KVM_GET_CLOCK, KEEL_LOCK_VM, KEEL_ARG_OUT, keel_clock_get, "pvclock"),
 	KEEL_IOCTL(KVM_SET_CLOCK, KEEL_LOCK_VM, KEEL_ARG_IN, keel_clock_set, "pvclock"),
 };
@@ -125,6 +127,7 @@ static const struct keel_ioctl vcpu_rows[] = {
 	KEEL_IOCTL(KVM_NMI, KEEL_LOCK_LOADED, KEEL_ARG_ANY, keel_nmi, "run_exits"),
 	KEEL_IOCTL(KVM_TRANSLATE, KEEL_LOCK_LOADED, KEEL_ARG_INOUT, keel_translate, "vcpu_regs"),
 	KEEL_IOCTL(KVM_X86_SETUP_MCE, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_mce_setup, "abi_fd"),
+	KEEL_IOCTL(KVM_X86_SET_MCE, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_mce_set, "mce"),
 	KEEL_IOCTL(KVM_GET_TSC_KHZ, KEEL_LOCK_LOADED, KEEL_ARG_ANY, keel_tsc_khz_get, "abi_fd"),
 	KEEL_IOCTL(KVM_SET_TSC_KHZ, KEEL_LOCK_LOADED, KEEL_ARG_VALUE, keel_tsc_khz_set, "abi_fd"),
 	KEEL_IOCTL(KVM_HAS_DEVICE_ATTR, KEEL_LOCK_LOADED, KEEL_ARG_IN, keel_vcpu_attr_has, "msr_list"),
@@ -249,6 +252,9 @@ const struct keel_cap keel_arch_caps[] = {
 	{ .nr = KVM_CAP_GET_MSR_FEATURES, .value = 1 },
 	{ .nr = KVM_CAP_VCPU_ATTRIBUTES, .value = 1 },
 	{ .nr = KVM_CAP_MSR_PLATFORM_INFO, .value = 1, .enable = platform_info, .args0_mask = ~0ULL },
+	{ .nr = KVM_CAP_X86_USER_SPACE_MSR, .value = 1, .enable = keel_user_space_msr,
+	  .args0_mask = KVM_MSR_EXIT_REASON_VALID_MASK },
+	{ .nr = KVM_CAP_X86_MSR_FILTER, .value = 1 },
 	{ .nr = KVM_CAP_SREGS2, .value = 1 },
 	{ .nr = KVM_CAP_PRE_FAULT_MEMORY, .value = 1 },
 	{ .nr = KVM_CAP_EXCEPTION_PAYLOAD, .value = 1, .enable = enable_exception_payload, .args0_mask = 1 },

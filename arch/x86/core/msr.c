@@ -2,9 +2,9 @@
 /*
  * MSRs: finds the row, lets the policy judge, and goes to wherever the value lives.
  *
- * Owns: arch.msrs, arch.mcg_cap, the host's feature-MSR values. Does not own: which MSRs exist and
- * what may be written (pure/msr.c). Contexts: vCPU loaded; the instruction helpers also with IRQs off.
- * Source: KVM API, KVM_GET_MSRS, KVM_GET_MSR_INDEX_LIST, KVM_X86_SETUP_MCE.
+ * Owns: arch.msrs, the host's feature-MSR values. Does not own: which MSRs exist and
+ * what may be written (pure/msr.c), what user space keeps from a guest (core/msr-filter.c). Contexts: vCPU loaded; the instruction helpers also with IRQs off.
+ * Source: KVM API, KVM_GET_MSRS, KVM_GET_MSR_INDEX_LIST.
  */
 #include "core.h"
 #include <asm/msr.h>
@@ -88,19 +88,30 @@ static void msr_ctx_fill(struct keel_vcpu *vcpu, const struct msr_spec *spec, st
 	};
 }
 
+/* What user space keeps from the guest, rarely anything. */
+static noinline enum msr_verdict policy(struct keel_vcpu *vcpu, u32 index, unsigned int right, enum msr_by by)
+{
+	if (vcpu->arch.msr_filtered && by == MSR_BY_GUEST && !(keel_msr_rights(vcpu, index) & right))
+		return MSR_FILTERED;
+	return vcpu->arch.pv.enforce && !keel_pv_msr_allowed(vcpu, index) ? MSR_GP : MSR_OK;
+}
+
 enum msr_verdict keel_msr_get(struct keel_vcpu *vcpu, u32 index, u64 *value, enum msr_by by)
 {
 	const struct msr_spec *spec = msr_find(index);
 	enum msr_verdict verdict;
 	struct msr_ctx ctx;
 
+	if (unlikely(vcpu->arch.msr_policy)) {
+		verdict = policy(vcpu, index, MSRF_READ, by);
+		if (verdict != MSR_OK)
+			return verdict;
+	}
 	if (!spec) {
 		if (vcpu->arch.apic && keel_apic_msr(index))
 			return keel_apic_msr_get(vcpu, index, value) ? MSR_OK : MSR_GP;
 		return MSR_UNKNOWN;
 	}
-	if (unlikely(vcpu->arch.pv.enforce) && !keel_pv_msr_allowed(vcpu, index))
-		return MSR_GP;
 	msr_ctx_fill(vcpu, spec, &ctx);
 	verdict = msr_check_read(spec, &ctx, index, by);
 	if (verdict != MSR_OK)
@@ -160,13 +171,16 @@ enum msr_verdict keel_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value, enum
 	enum msr_verdict verdict;
 	struct msr_ctx ctx;
 
+	if (unlikely(vcpu->arch.msr_policy)) {
+		verdict = policy(vcpu, index, MSRF_WRITE, by);
+		if (verdict != MSR_OK)
+			return verdict;
+	}
 	if (!spec) {
 		if (vcpu->arch.apic && keel_apic_msr(index))
 			return keel_apic_msr_set(vcpu, index, value) ? MSR_OK : MSR_GP;
 		return MSR_UNKNOWN;
 	}
-	if (unlikely(vcpu->arch.pv.enforce) && !keel_pv_msr_allowed(vcpu, index))
-		return MSR_GP;
 	msr_ctx_fill(vcpu, spec, &ctx);
 	verdict = msr_check_write(spec, &ctx, index, &value, by);
 	if (verdict == MSR_DROP)
@@ -204,8 +218,11 @@ enum msr_verdict keel_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value, enum
 	}
 }
 
-static bool unknown_ok(u32 index, const char *what)
+static bool unknown_ok(struct keel_vcpu *vcpu, u32 index, const char *what)
 {
+	/* User space will hear of it. */
+	if (READ_ONCE(vcpu->vm->arch.user_space_msr) & KVM_MSR_EXIT_REASON_UNKNOWN && !ignore_msrs)
+		return false;
 	if (report_ignored_msrs)
 		pr_info_ratelimited("%s: unknown MSR 0x%x %s\n", current->comm, index, what);
 	return ignore_msrs;
@@ -215,20 +232,30 @@ bool keel_msr_read_insn(struct keel_vcpu *vcpu, u32 index, u64 *value)
 {
 	enum msr_verdict verdict = keel_msr_get(vcpu, index, value, MSR_BY_GUEST);
 
-	if (verdict == MSR_UNKNOWN) {
-		*value = 0;
-		return unknown_ok(index, "read");
-	}
-	return verdict == MSR_OK;
+	if (likely(verdict == MSR_OK))
+		return true;
+	vcpu->arch.msr_verdict = verdict;
+	*value = 0;
+	return verdict == MSR_UNKNOWN && unknown_ok(vcpu, index, "read");
 }
 
 bool keel_msr_write_insn(struct keel_vcpu *vcpu, u32 index, u64 value)
 {
 	enum msr_verdict verdict = keel_msr_set(vcpu, index, value, MSR_BY_GUEST);
 
-	if (verdict == MSR_UNKNOWN)
-		return unknown_ok(index, "written");
-	return verdict == MSR_OK;
+	if (likely(verdict == MSR_OK))
+		return true;
+	vcpu->arch.msr_verdict = verdict;
+	return verdict == MSR_UNKNOWN && unknown_ok(vcpu, index, "written");
+}
+
+u32 keel_msr_exit_reason(const struct keel_vcpu *vcpu)
+{
+	u32 reason = vcpu->arch.msr_verdict == MSR_FILTERED ? KVM_MSR_EXIT_REASON_FILTER :
+		     vcpu->arch.msr_verdict == MSR_UNKNOWN ? KVM_MSR_EXIT_REASON_UNKNOWN :
+							     KVM_MSR_EXIT_REASON_INVAL;
+
+	return reason & READ_ONCE(vcpu->vm->arch.user_space_msr);
 }
 
 /* A copy of the user's entries, kvmalloc memory, or ERR_PTR. */
@@ -331,27 +358,4 @@ long keel_msr_list(struct keel_call *call)
 long keel_msr_feature_list(struct keel_call *call)
 {
 	return list_out(call->user, msr_feature_list);
-}
-
-long keel_mce_cap_supported(struct keel_call *call)
-{
-	*(u64 *)call->arg = MSR_MCG_CAP_SUPPORTED;
-	return 0;
-}
-
-long keel_mce_setup(struct keel_call *call)
-{
-	struct keel_vcpu *vcpu = call->vcpu;
-	u64 cap = *(u64 *)call->arg;
-	unsigned int banks = cap & MSR_MCG_CAP_BANKS, i;
-
-	if (!banks || banks > MSR_MCE_BANKS || cap & ~(MSR_MCG_CAP_SUPPORTED | MSR_MCG_CAP_BANKS))
-		return -EINVAL;
-	vcpu->arch.mcg_cap = cap;
-	if (cap & MSR_MCG_CTL_P)
-		msr_save(msr_find(X86_MSR_MCG_CTL), &vcpu->arch.msrs, X86_MSR_MCG_CTL, ~0ULL);
-	for (i = 0; i < banks; i++)
-		msr_save(msr_find(X86_MSR_MC0_CTL + 4 * i), &vcpu->arch.msrs,
-			 X86_MSR_MC0_CTL + 4 * i, ~0ULL);
-	return 0;
 }

@@ -42,6 +42,8 @@ int keel_requests_take(struct keel_vcpu *vcpu)
 		keel_apic_serve(vcpu);
 	if (requests & KEEL_REQ_LOGGING)
 		vcpu->arch.controls_stale = true;
+	if (requests & KEEL_REQ_MSR_FILTER)
+		keel_msr_filter_changed(vcpu);
 	if (requests & KEEL_REQ_PARAVIRT)
 		keel_pv_serve(vcpu);
 	if (requests & KEEL_REQ_DIRTY_RING && keel_dirty_ring_full(vcpu)) {

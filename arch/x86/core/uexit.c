@@ -156,6 +156,38 @@ int keel_uexit_debug(struct keel_vcpu *vcpu, u8 vector, u64 pc, u64 dr6, u64 dr7
 	return keel_uexit_reason(vcpu, KVM_EXIT_DEBUG);
 }
 
+int keel_uexit_msr(struct keel_vcpu *vcpu, bool write, u32 reason, u8 insn_len)
+{
+	struct kvm_run *run = vcpu->run;
+
+	vcpu->arch.uexit = (struct keel_uexit){
+		.pending = write ? KEEL_PENDING_WRMSR : KEEL_PENDING_RDMSR,
+		.insn_len = insn_len,
+		.rip = vcpu->arch.regs.rip,
+	};
+	run->exit_reason = write ? KVM_EXIT_X86_WRMSR : KVM_EXIT_X86_RDMSR;
+	run->msr.error = 0;
+	memset(run->msr.pad, 0, sizeof(run->msr.pad));
+	run->msr.reason = reason;
+	run->msr.index = keel_gpr32(vcpu, KEEL_RCX);
+	run->msr.data = write ? keel_edx_eax(vcpu) : 0;
+	return KEEL_USER;
+}
+
+static int complete_msr(struct keel_vcpu *vcpu, const struct keel_uexit *uexit, bool write)
+{
+	if (READ_ONCE(vcpu->run->msr.error)) {
+		keel_exception_error(vcpu, EVENT_GP, 0);
+		return KEEL_RESUME;
+	}
+	if (!write)
+		keel_edx_eax_set(vcpu, READ_ONCE(vcpu->run->msr.data));
+	keel_skip(vcpu, uexit->insn_len);
+	if (keel_debug_stepping(&vcpu->arch))
+		keel_debug_trap(vcpu, REGS_DR6_BS);
+	return KEEL_RESUME;
+}
+
 static int complete_in(struct keel_vcpu *vcpu, const struct keel_uexit *in)
 {
 	u64 *rax = &vcpu->arch.regs.gpr[KEEL_RAX];
@@ -186,6 +218,9 @@ static noinline int complete_rare(struct keel_vcpu *vcpu, const struct keel_uexi
 		if (keel_debug_stepping(&vcpu->arch))
 			keel_debug_trap(vcpu, REGS_DR6_BS);
 		return KEEL_RESUME;
+	case KEEL_PENDING_RDMSR:
+	case KEEL_PENDING_WRMSR:
+		return complete_msr(vcpu, uexit, pending == KEEL_PENDING_WRMSR);
 	default:
 		return KEEL_RESUME;
 	}

@@ -66,6 +66,7 @@
 	X(MISC_ENABLE, 0x1a0, 1, 1, STORE, MASK, L, NONE, BITS64(38, 0), 1)                        \
 	X(DEBUGCTL, 0x1d9, 1, 0, CONST, MASK, 0, NONE, BITS64(5, 0), 0)                            \
 	X(LAST_BRANCH, 0x1db, 4, 0, CONST, ZERO_OR_RESET, 0, NONE, 0, 0)                           \
+	X(POWER_CTL, 0x1fc, 1, 1, STORE, MASK, L, NONE, ANY, 0)                                    \
 	X(MTRR_VARIABLE, 0x200, 16, 16, STORE, MTRR_VARIABLE, 0, NONE, 0, 0)                       \
 	X(MTRR_FIX64K, 0x250, 1, 1, STORE, MTRR_TYPES, 0, NONE, 0, 0)                              \
 	X(MTRR_FIX16K, 0x258, 2, 2, STORE, MTRR_TYPES, 0, NONE, 0, 0)                              \

@@ -77,6 +77,7 @@ enum msr_verdict {
 	MSR_DROP,		/* a write that succeeds and changes nothing */
 	MSR_GP,			/* #GP(0), or the MSR is not counted in KVM_SET/GET_MSRS */
 	MSR_UNKNOWN,		/* not in the table: the ignore_msrs policy decides */
+	MSR_FILTERED,		/* user space's filter denies it (never by these functions) */
 };
 
 enum msr_flags {

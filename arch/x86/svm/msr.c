@@ -128,11 +128,16 @@ int svm_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value)
 
 enum { MSRPM_READ = 1, MSRPM_WRITE = 2 };
 
-static void msrpm_open(u8 *map, u32 index, u8 rights)
+static_assert(MSRPM_READ == MSRF_READ && MSRPM_WRITE == MSRF_WRITE);
+
+/* But for what user space has filtered. */
+static void msrpm_open(struct keel_vcpu *vcpu, u32 index, u8 rights)
 {
+	u8 *map = to_svm(vcpu)->msrpm;
 	u32 base = index >= 0xc0010000 ? 0x1000 : index >= 0xc0000000 ? 0x800 : 0;
 	u32 nr = index & 0x1fff;
 
+	rights &= keel_msr_rights(vcpu, index);
 	map[base + nr / 4] &= ~(rights << (nr % 4 * 2));
 }
 
@@ -147,22 +152,23 @@ void svm_msrpm_sync(struct keel_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	const struct cpuid_derived *cpuid = &vcpu->arch.cpuid.derived;
-	bool spec_ctrl = svm_hw.has_spec_ctrl && cpuid_has(cpuid, CPUID_F_SPEC_CTRL_MSR);
+	bool spec_ctrl = svm_hw.has_spec_ctrl && cpuid_has(cpuid, CPUID_F_SPEC_CTRL_MSR) &&
+			 keel_msr_rights(vcpu, X86_MSR_SPEC_CTRL) == (MSRF_READ | MSRF_WRITE);
 	bool pred_cmd = svm_hw.has_ibpb && cpuid_has(cpuid, CPUID_F_PRED_CMD_MSR);
 	bool hw_switch = svm_hw.features & SVM_FEAT_SPEC_CTRL;
 	unsigned int i;
 
 	memset(svm->msrpm, 0xff, SVM_MSRPM_SIZE);
 	for (i = 0; i < ARRAY_SIZE(open_msrs); i++)
-		msrpm_open(svm->msrpm, open_msrs[i], MSRPM_READ | MSRPM_WRITE);
+		msrpm_open(vcpu, open_msrs[i], MSRPM_READ | MSRPM_WRITE);
 
 	/* Reading the value back costs each exit an RDMSR, so not before the guest has made use of it. */
 	spec_ctrl = spec_ctrl && (hw_switch || svm->spec_used);
 	svm->run.spec_open = spec_ctrl && !hw_switch;
 	if (spec_ctrl)
-		msrpm_open(svm->msrpm, X86_MSR_SPEC_CTRL, MSRPM_READ | MSRPM_WRITE);
+		msrpm_open(vcpu, X86_MSR_SPEC_CTRL, MSRPM_READ | MSRPM_WRITE);
 	if (pred_cmd)
-		msrpm_open(svm->msrpm, X86_MSR_PRED_CMD, MSRPM_WRITE);
+		msrpm_open(vcpu, X86_MSR_PRED_CMD, MSRPM_WRITE);
 	svm_touch(svm, SVM_CLEAN_MAPS);
 }
 

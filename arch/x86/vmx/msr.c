@@ -172,11 +172,15 @@ int vmx_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value)
 
 /* --- the bitmap: reads of low and high MSRs, then writes of them; set = exit ------------------- */
 
-static void bitmap_open(u8 *map, u32 index, u8 rights)
+static_assert(VMX_MSR_READ == MSRF_READ && VMX_MSR_WRITE == MSRF_WRITE);
+
+/* But for what user space has filtered. */
+static void bitmap_open(struct keel_vcpu *vcpu, u32 index, u8 rights)
 {
-	u8 *byte = map + (index >= 0xc0000000 ? 0x400 : 0) + (index & 0x1fff) / 8;
+	u8 *byte = to_vmx(vcpu)->msr_bitmap + (index >= 0xc0000000 ? 0x400 : 0) + (index & 0x1fff) / 8;
 	u8 bit = BIT(index & 7);
 
+	rights &= keel_msr_rights(vcpu, index);
 	if (rights & VMX_MSR_READ)
 		byte[0] &= ~bit;
 	if (rights & VMX_MSR_WRITE)
@@ -197,19 +201,20 @@ void vmx_msr_bitmap_sync(struct keel_vcpu *vcpu)
 
 	memset(vmx->msr_bitmap, 0xff, PAGE_SIZE);
 	for (i = 0; i < ARRAY_SIZE(open_msrs); i++)
-		bitmap_open(vmx->msr_bitmap, open_msrs[i], VMX_MSR_READ | VMX_MSR_WRITE);
+		bitmap_open(vcpu, open_msrs[i], VMX_MSR_READ | VMX_MSR_WRITE);
 	for (i = LAPIC_MSR_FIRST; i <= LAPIC_MSR_LAST; i++)
-		bitmap_open(vmx->msr_bitmap, i, vmx_apicv_msr(vcpu, i));
+		bitmap_open(vcpu, i, vmx_apicv_msr(vcpu, i));
 
 	/* Reading the value back costs each exit an RDMSR, so not before the guest has made use of it. */
 	vmx->run.spec_open = vmx_hw.has_spec_ctrl && vmx->spec_used &&
-			     cpuid_has(cpuid, CPUID_F_SPEC_CTRL_MSR);
+			     cpuid_has(cpuid, CPUID_F_SPEC_CTRL_MSR) &&
+			     keel_msr_rights(vcpu, X86_MSR_SPEC_CTRL) == (MSRF_READ | MSRF_WRITE);
 	if (vmx->run.spec_open)
-		bitmap_open(vmx->msr_bitmap, X86_MSR_SPEC_CTRL, VMX_MSR_READ | VMX_MSR_WRITE);
+		bitmap_open(vcpu, X86_MSR_SPEC_CTRL, VMX_MSR_READ | VMX_MSR_WRITE);
 	if (vmx_hw.has_ibpb && cpuid_has(cpuid, CPUID_F_PRED_CMD_MSR))
-		bitmap_open(vmx->msr_bitmap, X86_MSR_PRED_CMD, VMX_MSR_WRITE);
+		bitmap_open(vcpu, X86_MSR_PRED_CMD, VMX_MSR_WRITE);
 	if (cpuid_has(cpuid, CPUID_F_FLUSH_L1D))
-		bitmap_open(vmx->msr_bitmap, X86_MSR_FLUSH_CMD, VMX_MSR_WRITE);
+		bitmap_open(vcpu, X86_MSR_FLUSH_CMD, VMX_MSR_WRITE);
 }
 
 /* --- MSRs that wait for the return to user space ----------------------------------------------- */

@@ -18,6 +18,7 @@
 #include <pure/ioapic.h>
 #include <pure/lapic.h>
 #include <pure/msr.h>
+#include <pure/msrfilter.h>
 #include <pure/pic.h>
 #include <pure/pit.h>
 #include <pure/pvclock.h>
@@ -122,6 +123,7 @@ enum keel_irq_mode {
 	KEEL_IRQ_KERNEL,	/* all in the kernel */
 };
 
+struct keel_msr_filter;			/* RCU-published (core/msr-filter.c) */
 struct keel_apic_map;			/* RCU-published (core/lapic.c) */
 
 /* The PC's chips outside the CPUs. Owner: core/chips.c. Legend: C lock; I immutable; T pit_lock. */
@@ -165,6 +167,8 @@ struct keel_vm_arch {
 	bool exception_payload;		/* L: KVM_CAP_EXCEPTION_PAYLOAD */
 	bool no_platform_info;		/* L, read by vCPUs: the guest may not read that MSR */
 	bool triple_fault_event;	/* L: KVM_CAP_X86_TRIPLE_FAULT_EVENT */
+	u64 user_space_msr;		/* L, read by vCPUs: KVM_MSR_EXIT_REASON_* that become exits */
+	struct keel_msr_filter __rcu *msr_filter;	/* R, L: core/msr-filter.c */
 	struct keel_vm_clock clock;	/* O: core/clock.c */
 	u64 wall_clock;			/* A: MSR_KVM_WALL_CLOCK, core/pv.c */
 	struct keel_vm_tsc tsc;		/* O: core/tsc.c */
@@ -286,7 +290,15 @@ struct keel_vcpu_arch {
 	struct keel_emul *emul;		/* O: core/emul.c: the instruction under emulation */
 	struct keel_cpuid cpuid;	/* O: core/cpuid.c */
 	struct msr_store msrs;		/* O: core/msr.c */
-	u64 mcg_cap;			/* V: core/msr.c, KVM_X86_SETUP_MCE */
+	union {
+		struct {
+			bool msr_filtered;	/* V: there is a filter, core/msr-filter.c */
+			bool msr_enforced;	/* V: pv.enforce */
+		};
+		u16 msr_policy;		/* any of the two */
+	};
+	u8 msr_verdict;			/* V: enum msr_verdict of the guest's last access that failed */
+	u64 mcg_cap;			/* V: core/mce.c, KVM_X86_SETUP_MCE */
 	u64 tsc_offset;			/* V: core/tsc.c */
 	u64 tsc_adjust;			/* V: core/tsc.c */
 	struct keel_pv pv;		/* O: core/pv.c */

@@ -145,4 +145,7 @@ void keel_event_requeue(struct keel_vcpu *vcpu, const struct event_vectoring *ev
 /* The CPU has logged a write to the frame: every entry of its log, at each exit, before requests are looked at. [I] */
 void keel_tdp_written(struct keel_vcpu *vcpu, gfn_t gfn);
 
+/* Which accesses (MSRF_*) to the MSR has user space's filter left to the guest? [A] */
+unsigned int keel_msr_rights(struct keel_vcpu *vcpu, u32 index);
+
 #endif /* ASM_KEEL_VENDOR_H */

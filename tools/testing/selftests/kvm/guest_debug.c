@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "kselftest_harness.h"
 #include "vm.h"
@@ -38,11 +37,6 @@ struct report {
 static struct report *report(struct vcpu *v)
 {
 	return (struct report *)(v->vm->ram + VM_DATA);
-}
-
-static int is_keel(void)
-{
-	return access("/sys/module/kvm/version", F_OK) == 0;
 }
 
 static struct vcpu *debug_vcpu(const uint8_t *code, size_t size)

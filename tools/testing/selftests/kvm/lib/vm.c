@@ -56,6 +56,11 @@ int has_cap(int fd, unsigned int cap)
 	return xioctl(fd, KVM_CHECK_EXTENSION, cap);
 }
 
+int is_keel(void)
+{
+	return access("/sys/module/kvm/version", F_OK) == 0;
+}
+
 struct vm *vm_new(size_t ram_size)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));

@@ -78,6 +78,8 @@ int xioctl(int fd, unsigned long cmd, unsigned long arg);
 
 int kvm_open(void);
 int has_cap(int fd, unsigned int cap);
+/* Is the module Keel? For what the distribution's is known to do otherwise. */
+int is_keel(void);
 
 /* A VM with RAM (bytes, may be 0) in slot 0, and no vCPU. */
 struct vm *vm_new(size_t ram_size);
