@@ -112,16 +112,17 @@ void keel_dirty_ring_mark(struct keel_slot *slot, gfn_t gfn)
 {
 	struct keel_vcpu *vcpu = keel_vcpu_current();
 	u64 index = slotgeo_index(&slot->geo, gfn);
+	u32 space = gfn_raw(gfn) >> KEEL_SPACE_SHIFT;
 
 	/* A full barrier: the data was stored before the bit is looked at. */
 	if (!test_and_set_bit(index, slot->dirty) && !WARN_ON_ONCE(!vcpu))
-		ring_push(vcpu, slot->geo.id, index);
+		ring_push(vcpu, space << 16 | slot->geo.id, index);
 }
 
 /* Take back the frames of @word, if there still are such. */
 static void word_reset(struct keel_vm *vm, const struct dring_word *word, bool *flush)
 {
-	struct keel_slot *slot = word->bits && word->slot < KEEL_MAX_SLOTS ? keel_slot_by_id(vm, word->slot) : NULL;
+	struct keel_slot *slot = word->bits && keel_slot_number(word->slot) ? keel_slot_by_id(vm, word->slot) : NULL;
 	unsigned long bits = word->bits;
 	u64 words;
 

@@ -157,7 +157,7 @@ static struct keel_slot *log_lock(struct keel_vm *vm, u32 id)
 
 	if (READ_ONCE(vm->slots.ring))
 		return ERR_PTR(-ENXIO);
-	if (id >= KEEL_MAX_SLOTS)
+	if (!keel_slot_number(id))
 		return ERR_PTR(-EINVAL);
 	if (mutex_lock_killable(&vm->slots.lock))
 		return ERR_PTR(-EINTR);

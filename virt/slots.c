@@ -267,10 +267,11 @@ static void slots_commit(struct keel_vm *vm, struct keel_slotset *set, struct ke
 		call_rcu(&was->rcu, set_free_rcu);
 }
 
-static int slots_change(struct keel_vm *vm, const struct slot_geo *geo)
+/* @number: with the address space. */
+static int slots_change(struct keel_vm *vm, const struct slot_geo *geo, u32 number)
 {
 	struct keel_slotset *set = set_get(vm), *next;
-	struct keel_slot *old = xa_load(&vm->slots.ids, geo->id), *new = NULL;
+	struct keel_slot *old = xa_load(&vm->slots.ids, number), *new = NULL;
 	enum slot_refusal refusal;
 	enum slot_change change;
 	int err = -ENOMEM;
@@ -297,7 +298,7 @@ static int slots_change(struct keel_vm *vm, const struct slot_geo *geo)
 		goto free_next;
 	}
 	/* Replacing or erasing a number that is there allocates nothing. */
-	if (xa_err(xa_store(&vm->slots.ids, geo->id, new, GFP_KERNEL_ACCOUNT)))
+	if (xa_err(xa_store(&vm->slots.ids, number, new, GFP_KERNEL_ACCOUNT)))
 		goto free_next;
 	slots_commit(vm, next, old, new, change == SLOT_DELETE || change == SLOT_MOVE);
 	return 0;
@@ -322,7 +323,7 @@ int keel_slots_set(struct keel_vm *vm, const struct kvm_userspace_memory_region2
 		.hva_end = TASK_SIZE_MAX,
 		.flags = KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY,
 		.nr_slots = KEEL_MAX_SLOTS,
-		.nr_spaces = 1,
+		.nr_spaces = KEEL_NR_SPACES,
 		.gpa_bits = keel_arch_gpa_bits(),
 	};
 	enum slot_refusal refusal;
@@ -336,9 +337,10 @@ int keel_slots_set(struct keel_vm *vm, const struct kvm_userspace_memory_region2
 	refusal = slotgeo_validate(&req, &limits, &geo, &space);
 	if (refusal != SLOT_OK)
 		return slotgeo_errno(refusal);
+	geo.base = gfn_add(geo.base, (u64)space << KEEL_SPACE_SHIFT);
 	if (mutex_lock_killable(&vm->slots.lock))
 		return -EINTR;
-	ret = slots_change(vm, &geo);
+	ret = slots_change(vm, &geo, req.slot);
 	mutex_unlock(&vm->slots.lock);
 	return ret;
 }

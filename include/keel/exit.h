@@ -38,6 +38,7 @@ enum keel_exit_kind {
 	KEEL_EXIT_TASK_SWITCH,	/* .task */
 	KEEL_EXIT_SHUTDOWN,	/* triple fault */
 	KEEL_EXIT_UD,		/* an instruction this guest does not have: inject #UD */
+	KEEL_EXIT_RSM,
 	KEEL_EXIT_BAD_ENTRY,	/* the CPU refused the guest state */
 	KEEL_EXIT_UNKNOWN,	/* a reason the vendor table has no use for */
 	KEEL_EXIT_NR

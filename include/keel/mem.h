@@ -29,6 +29,20 @@ struct kvm_clear_dirty_log;
 #define KEEL_MAX_SLOTS 32764
 
 /*
+ * A VM may have a second address space, with slots of its own. Its frames have a number beyond all that a guest can
+ * name, so that slots, log, notifier and faults need not know: frame n of space s is s << KEEL_SPACE_SHIFT | n.
+ */
+#define KEEL_NR_SPACES 2
+#define KEEL_SPACE_SHIFT 40
+#define KEEL_SPACE_GPA (1ULL << (KEEL_SPACE_SHIFT + KEEL_PAGE_SHIFT))
+
+/* Is it the number of a slot that may exist: the address space in bits 31:16? */
+static inline bool keel_slot_number(u32 slot)
+{
+	return (u16)slot < KEEL_MAX_SLOTS && slot >> 16 < KEEL_NR_SPACES;
+}
+
+/*
  * One memory slot. Immutable once published but for the bitmap's bits; a change publishes a
  * new object, so a reader's view is never torn.
  */

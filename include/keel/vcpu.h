@@ -91,6 +91,12 @@ static inline void keel_vcpu_disarm(struct keel_vcpu *vcpu)
 	WRITE_ONCE(vcpu->mode, KEEL_OUTSIDE);
 }
 
+/* A guest's address as that of a frame in slots and log: in the address space that the vCPU sees now. */
+static inline gpa_t keel_vcpu_gpa(const struct keel_vcpu *vcpu, gpa_t gpa)
+{
+	return gpa_add(gpa, vcpu->arch.space);
+}
+
 /* Per-CPU scratch of the kick protocol. Context: module init and exit. Return: 0, -ENOMEM. */
 int keel_vcpu_module_init(void);
 void keel_vcpu_module_exit(void);

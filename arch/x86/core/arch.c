@@ -126,7 +126,7 @@ void keel_arch_vm_stop(struct keel_vm *vm)
 static void hw_reset(struct keel_vcpu *vcpu)
 {
 	keel_vendor->vcpu_reset(vcpu);
-	keel_vendor->set_root(vcpu, keel_tdp_root(vcpu->vm));
+	keel_vendor->set_root(vcpu, keel_tdp_root(vcpu->vm, 0));
 }
 
 void keel_vcpu_init(struct keel_vcpu *vcpu)

@@ -277,6 +277,7 @@ void keel_apic_ended(struct keel_vcpu *vcpu, u8 vector);
 void keel_apic_written(struct keel_vcpu *vcpu, u32 offset, u32 value);
 /* What the ends of which vectors mean has changed. [A] */
 void keel_apic_eoi_changed(struct keel_vm *vm);
+void keel_apic_init(struct keel_vcpu *vcpu);	/* have an INIT taken */
 void keel_apic_base_set(struct keel_vcpu *vcpu, u64 base);
 u64 keel_apic_deadline(const struct keel_vcpu *vcpu);	/* 0 without an APIC */
 void keel_apic_deadline_set(struct keel_vcpu *vcpu, u64 deadline);
@@ -337,6 +338,17 @@ long keel_msr_list(struct keel_call *call);
 long keel_msr_feature_list(struct keel_call *call);
 /* After one of the two above has failed: why, if user space is to be told, else 0. */
 u32 keel_msr_exit_reason(const struct keel_vcpu *vcpu);
+
+/* --- smm.c ----------------------------------------------------------------------------------------------- */
+
+int keel_smm_take(struct keel_vcpu *vcpu);	/* the SMI that waits, if it can be taken now: KEEL_RESUME or errno */
+int keel_smm_leave(struct keel_vcpu *vcpu);	/* RSM: KEEL_RESUME or errno */
+void keel_smm_signal(struct keel_vcpu *vcpu);	/* an SMI comes */
+bool keel_smm_wakes(struct keel_vcpu *vcpu);	/* does an SMI end the halt? */
+bool keel_smm_keeps_init(struct keel_vcpu *vcpu);
+void keel_smm_get(struct keel_vcpu *vcpu, struct kvm_vcpu_events *out);
+int keel_smm_set(struct keel_vcpu *vcpu, const struct kvm_vcpu_events *in);	/* 0 or -ENOMEM */
+long keel_smi(struct keel_call *call);
 
 /* --- msr-filter.c ------------------------------------------------------------------------------------ */
 

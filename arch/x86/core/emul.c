@@ -75,7 +75,7 @@ static __always_inline bool walk_quick(struct keel_vcpu *vcpu, struct keel_gpa_s
 	if (!gwalk_quick_can(&now, gva))
 		return false;
 	do {
-		if (keel_gpa_series_word(series, gwalk_quick_at(&q), &entry))
+		if (keel_gpa_series_word(series, keel_vcpu_gpa(vcpu, gwalk_quick_at(&q)), &entry))
 			return false;
 	} while (gwalk_quick_take(&q, entry));
 	return gwalk_quick_end(&q, access, gpa);
@@ -102,16 +102,17 @@ static noinline_for_stack int walk_full(struct keel_vcpu *vcpu, struct keel_gpa_
 		      vcpu->arch.fpu.pkru, vcpu->arch.cpuid.derived.maxphyaddr);
 	gwalk_start(&w, &ctx, gva, access);
 	while ((status = gwalk_step(&w)) <= GWALK_SETBITS) {
+		gpa_t at = keel_vcpu_gpa(vcpu, w.req.gpa);
 		u64 value = 0;
 
 		if (status == GWALK_READ) {
-			if (keel_gpa_series_read(series, w.req.gpa, &value, w.req.size))
+			if (keel_gpa_series_read(series, at, &value, w.req.size))
 				gwalk_refuse(&w);
 			else
 				gwalk_read_done(&w, value);
 		} else {
 			u64 old = w.req.old;
-			int ret = keel_gpa_series_cmpxchg(series, w.req.gpa, &old, w.req.new, w.req.size);
+			int ret = keel_gpa_series_cmpxchg(series, at, &old, w.req.new, w.req.size);
 
 			if (ret < 0)
 				gwalk_refuse(&w);
@@ -208,7 +209,7 @@ static int fetch_page(struct keel_vcpu *vcpu, const struct emu_mode *mode, struc
 		   &error);
 	if (!err) {
 		n = min_t(unsigned int, n, KEEL_PAGE_SIZE - gpa_offset(gpa));
-		missing = keel_gpa_series_read(&series, gpa, m->bytes + m->nr_bytes, n);
+		missing = keel_gpa_series_read(&series, keel_vcpu_gpa(vcpu, gpa), m->bytes + m->nr_bytes, n);
 	}
 	keel_gpa_end(&series);
 	if (err)
@@ -239,7 +240,7 @@ static __always_inline bool fetch_quick(struct keel_vcpu *vcpu, const struct emu
 		return false;
 	got = walk_quick(vcpu, &series, to_gva(vcpu->arch.regs.rip), access, &gpa) &&
 	      gpa_offset(gpa) <= KEEL_PAGE_SIZE - EMU_INSN_MAX &&
-	      !keel_gpa_series_words(&series, gpa, low, EMU_INSN_MAX - sizeof(*high), high);
+	      !keel_gpa_series_words(&series, keel_vcpu_gpa(vcpu, gpa), low, EMU_INSN_MAX - sizeof(*high), high);
 	keel_gpa_end(&series);
 	return got;
 }
@@ -414,18 +415,18 @@ static int access_move(struct keel_vcpu *vcpu, struct keel_emul *m, bool write)
 		u8 *data = emu_data(&m->e) + m->done;
 		enum keel_gpa_kind kind;
 		u32 bytes;
-		gpa_t gpa = access_gpa(m, &bytes);
+		gpa_t gpa = access_gpa(m, &bytes), at = keel_vcpu_gpa(vcpu, gpa);
 		int next = KEEL_SKIP;
 
-		kind = keel_gpa_kind(vcpu->vm, gpa);
+		kind = keel_gpa_kind(vcpu->vm, at);
 		if (kind == KEEL_GPA_NONE || (kind == KEEL_GPA_READONLY && write)) {
 			bytes = min_t(u32, bytes, MMIO_PIECE);
 			next = access_io(vcpu, m, gpa, data, bytes, write);
 			if (next != KEEL_SKIP)
 				return next;
 		} else {
-			int err = write ? keel_gpa_write(vcpu->vm, gpa, data, bytes) :
-					  keel_gpa_read(vcpu->vm, gpa, data, bytes);
+			int err = write ? keel_gpa_write(vcpu->vm, at, data, bytes) :
+					  keel_gpa_read(vcpu->vm, at, data, bytes);
 
 			/* The slot went away since it was looked at: look again. */
 			if (err == -ENXIO)
@@ -442,16 +443,17 @@ static int access_move(struct keel_vcpu *vcpu, struct keel_emul *m, bool write)
 static int access_cmpxchg(struct keel_vcpu *vcpu, struct keel_emul *m)
 {
 	struct emu_access *acc = &m->e.acc;
+	gpa_t at = keel_vcpu_gpa(vcpu, m->gpa[0]);
 	u64 old = 0, new = 0;
 	int ret;
 
-	if (m->done || keel_gpa_kind(vcpu->vm, m->gpa[0]) != KEEL_GPA_RAM)
+	if (m->done || keel_gpa_kind(vcpu->vm, at) != KEEL_GPA_RAM)
 		return access_move(vcpu, m, true);
 	if (acc->size > sizeof(old) || gva_raw(acc->addr) & (acc->size - 1))
 		return keel_uexit_emulation(vcpu, m->bytes, m->nr_bytes);
 	memcpy(&old, acc->expected, acc->size);
 	memcpy(&new, acc->bytes, acc->size);
-	ret = keel_gpa_cmpxchg(vcpu->vm, m->gpa[0], &old, new, acc->size);
+	ret = keel_gpa_cmpxchg(vcpu->vm, at, &old, new, acc->size);
 	if (ret == -ENXIO)
 		return access_move(vcpu, m, true);
 	if (ret < 0)

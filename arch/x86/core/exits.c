@@ -221,8 +221,24 @@ static int exit_fault(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return keel_emul_start(vcpu, &exit->fault.gpa, false);
 }
 
+/* #UD exits in system-management mode where the CPU has no exit for RSM. */
+static int exit_smm_ud(struct keel_vcpu *vcpu)
+{
+	struct emu_insn insn;
+	int next = keel_emul_decode(vcpu, &insn);
+
+	if (next != KEEL_SKIP)
+		return next;
+	if (emu_insn_key(&insn) == EMU_KEY_RSM)
+		return keel_smm_leave(vcpu);
+	keel_exception(vcpu, EVENT_UD);
+	return KEEL_RESUME;
+}
+
 static int exit_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
+	if (exit->exception.vector == EVENT_UD && vcpu->arch.smm.active)
+		return exit_smm_ud(vcpu);
 	if (exit->exception.vector == EVENT_BP)
 		return keel_debug_breakpoint(vcpu);
 	if (exit->exception.trap)
@@ -396,6 +412,11 @@ static int exit_ud(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return KEEL_RESUME;
 }
 
+static int exit_rsm(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	return vcpu->arch.smm.active ? keel_smm_leave(vcpu) : exit_ud(vcpu, exit);
+}
+
 static int exit_mwait(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	return mwait_exists(vcpu) ? KEEL_SKIP : exit_ud(vcpu, exit);
@@ -450,6 +471,7 @@ static const struct exit_row keel_exits[KEEL_EXIT_NR] = {
 	ROW(KEEL_EXIT_TASK_SWITCH, keel_task_switch),
 	ROW(KEEL_EXIT_SHUTDOWN, exit_shutdown),
 	ROW(KEEL_EXIT_UD, exit_ud),
+	ROW(KEEL_EXIT_RSM, exit_rsm),
 	ROW(KEEL_EXIT_BAD_ENTRY, exit_bad_entry),
 	ROW(KEEL_EXIT_UNKNOWN, exit_unknown),
 };

@@ -100,6 +100,12 @@ int keel_events_arrange(struct keel_vcpu *vcpu, bool requested)
 
 	if (unlikely(vcpu->arch.debug.due) && keel_debug_tell(vcpu) == KEEL_USER)
 		return KEEL_USER;
+	if (unlikely(vcpu->arch.smm.pending)) {
+		int next = keel_smm_take(vcpu);
+
+		if (next != KEEL_RESUME)
+			return next;
+	}
 	if (unlikely(vcpu->arch.irq_check)) {
 		if (vcpu->arch.eoi_exit)
 			return keel_uexit_eoi(vcpu);
@@ -150,7 +156,8 @@ int keel_events_arrange(struct keel_vcpu *vcpu, bool requested)
 		keel_vendor->inject(vcpu, &decision);
 		vcpu->arch.inflight = true;
 	}
-	vcpu->arch.windows = decision.interrupt_window || decision.nmi_window || vcpu->arch.debug.soft;
+	vcpu->arch.windows = decision.interrupt_window || decision.nmi_window || vcpu->arch.debug.soft ||
+			     (vcpu->arch.smm.pending && !vcpu->arch.smm.active);
 	keel_vendor->window(vcpu, (decision.interrupt_window ? KEEL_WINDOW_IRQ : 0) |
 				  (decision.nmi_window ? KEEL_WINDOW_NMI : 0));
 	return KEEL_RESUME;
@@ -214,6 +221,7 @@ long keel_events_get(struct keel_call *call)
 		keel_regs_dirty(vcpu, KEEL_RG_CR | KEEL_RG_DR);
 	}
 	event_export(&vcpu->arch.events, &caps, call->arg);
+	keel_smm_get(vcpu, call->arg);
 	return 0;
 }
 
@@ -226,5 +234,5 @@ long keel_events_set(struct keel_call *call)
 	call->vcpu->arch.debug.bp = call->vcpu->arch.events.exception.vector == EVENT_BP;
 	keel_regs_dirty(call->vcpu, KEEL_RG_GPR); /* the interrupt shadow is committed with it */
 	call->vcpu->arch.controls_stale = true; /* NMI masking decides intercepts */
-	return 0;
+	return keel_smm_set(call->vcpu, call->arg);
 }

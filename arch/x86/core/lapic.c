@@ -104,6 +104,11 @@ static void apic_signal(struct keel_vcpu *vcpu, enum keel_apic_signal signal)
 	keel_vcpu_request(vcpu, KEEL_REQ_EVENT);
 }
 
+void keel_apic_init(struct keel_vcpu *vcpu)
+{
+	apic_signal(vcpu, KEEL_APIC_INIT);
+}
+
 /* A vector for @vcpu. The level bit is there before the vector's: the owner reads them the other way round. */
 static int apic_post(struct keel_vcpu *vcpu, u8 vector, bool level)
 {
@@ -140,8 +145,11 @@ static int apic_deliver(struct keel_vcpu *vcpu, const struct lapic_ipi *ipi)
 		WRITE_ONCE(apic->sipi_vector, ipi->vector);
 		apic_signal(vcpu, KEEL_APIC_SIPI);
 		return KEEL_IRQ_DELIVERED;
+	case LAPIC_SMI:
+		apic_signal(vcpu, KEEL_APIC_SMI);
+		return KEEL_IRQ_DELIVERED;
 	default:
-		/* SMI: there is no SMM. ExtINT: the PIC asks by itself. */
+		/* ExtINT: the PIC asks by itself. */
 		return KEEL_IRQ_MASKED;
 	}
 }
@@ -340,6 +348,8 @@ static void apic_act(struct keel_vcpu *vcpu, const struct lapic_effect *fx)
 		vcpu->arch.irq_check |= apic->l.irr_top >= 0;
 	if (fx->flags & LAPIC_FX_NMI)
 		event_queue_nmi(&vcpu->arch.events);
+	if (fx->flags & LAPIC_FX_SMI)
+		apic_signal(vcpu, KEEL_APIC_SMI);
 	if (fx->flags & LAPIC_FX_INIT)
 		apic_signal(vcpu, KEEL_APIC_INIT);
 	if (fx->flags & LAPIC_FX_ADDR)
@@ -454,7 +464,9 @@ void keel_apic_serve(struct keel_vcpu *vcpu)
 		apic->kicked = true;
 	if (signals & BIT(KEEL_APIC_NMI))
 		event_queue_nmi(&vcpu->arch.events);
-	if (signals & BIT(KEEL_APIC_INIT))
+	if (signals & BIT(KEEL_APIC_SMI))
+		keel_smm_signal(vcpu);
+	if (signals & BIT(KEEL_APIC_INIT) && !keel_smm_keeps_init(vcpu))
 		vcpu_init(vcpu);
 	/* A SIPI counts for a CPU that waits for it only. */
 	if (signals & BIT(KEEL_APIC_SIPI) && vcpu->arch.mp_state == KVM_MP_STATE_INIT_RECEIVED)
@@ -501,7 +513,7 @@ static bool wakes(struct keel_vcpu *vcpu)
 {
 	struct keel_apic *apic = vcpu->arch.apic;
 
-	if (!event_idle(&vcpu->arch.events) || apic->kicked)
+	if (!event_idle(&vcpu->arch.events) || apic->kicked || keel_smm_wakes(vcpu))
 		return true;
 	if (!(vcpu->arch.regs.rflags & X86_RFLAGS_IF))
 		return false;

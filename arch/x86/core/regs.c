@@ -145,7 +145,7 @@ bool keel_pdptes_load(struct keel_vcpu *vcpu, u64 cr3)
 
 	if (!keel_host_caps.pdptes)
 		return true;
-	if (keel_gpa_read(vcpu->vm, to_gpa(cr3 & CR3_PAE_TABLE), pdpte, sizeof(pdpte)) ||
+	if (keel_gpa_read(vcpu->vm, keel_vcpu_gpa(vcpu, to_gpa(cr3 & CR3_PAE_TABLE)), pdpte, sizeof(pdpte)) ||
 	    !regs_pdptes_valid(pdpte, &vcpu->arch.cpuid.derived))
 		return false;
 	memcpy(regs->pdptr, pdpte, sizeof(pdpte));

@@ -197,7 +197,8 @@ static void run_out(struct keel_vcpu *vcpu)
 	run->ready_for_interrupt_injection = vcpu->vm->arch.chips || keel_interrupt_ready(vcpu);
 	run->cr8 = vcpu->arch.regs.cr8;
 	run->apic_base = vcpu->arch.apic_base;
-	run->flags = 0;
+	static_assert(KVM_RUN_X86_SMM == 1);
+	run->flags = vcpu->arch.smm.active;
 	if (unlikely(vcpu->arch.debug_active))
 		keel_debug_release(vcpu);
 	if (unlikely(READ_ONCE(run->kvm_valid_regs)))

@@ -97,6 +97,7 @@ static int access(struct keel_vcpu *vcpu, struct taskswitch *ts, enum emu_status
 		if (next != KEEL_SKIP)
 			return next;
 		bytes = min_t(u32, ts->acc.size - done, KEEL_PAGE_SIZE - gpa_offset(gpa));
+		gpa = keel_vcpu_gpa(vcpu, gpa);
 		if (status == EMU_READ)
 			err = keel_gpa_read(vcpu->vm, gpa, ts->acc.bytes + done, bytes);
 		else if (status == EMU_WRITE)

@@ -60,6 +60,15 @@ struct tdp_fault {
 	struct keel_pfn *host;		/* steps 4 to 7 */
 };
 
+/* The tree that a frame is in, and its number there. */
+static struct radix_tree *tree_of(struct keel_vm *vm, gfn_t *gfn)
+{
+	u64 raw = gfn_raw(*gfn);
+
+	*gfn = to_gfn(raw & (BIT64(KEEL_SPACE_SHIFT) - 1));
+	return &vm->arch.tdp.tree[raw >> KEEL_SPACE_SHIFT];
+}
+
 static int cache_fill(struct radix_cache *cache)
 {
 	void *page;
@@ -85,10 +94,12 @@ void keel_tdp_cache_free(struct keel_vcpu *vcpu)
 static bool make_writable(struct keel_vm *vm, struct keel_slot *slot, u64 generation, gfn_t gfn)
 {
 	enum radix_result result = RADIX_INVAL;
+	gfn_t at = gfn;
+	struct radix_tree *tree = tree_of(vm, &at);
 
 	lockdep_assert_held(&vm->mmu_lock);
 	if (vm->slots.generation == generation)
-		result = radix_make_writable(&vm->arch.tdp.tree, gfn);
+		result = radix_make_writable(tree, at);
 	if (result == RADIX_RELAXED)
 		keel_dirty_mark(slot, gfn);
 	return result == RADIX_RELAXED || result == RADIX_SAME;
@@ -111,7 +122,7 @@ static bool fast_write(struct keel_vm *vm, const struct tdp_fault *fault)
 bool keel_tdp_fault_fast(struct keel_vcpu *vcpu, gpa_t gpa)
 {
 	struct keel_vm *vm = vcpu->vm;
-	gfn_t gfn = gpa_gfn(gpa);
+	gfn_t gfn = gpa_gfn(keel_vcpu_gpa(vcpu, gpa));
 	struct keel_slot *slot;
 	bool done = false;
 
@@ -147,7 +158,7 @@ static bool still_valid(struct keel_vm *vm, struct tdp_fault *fault, unsigned in
 
 /* The frames after the faulting one, where nothing is mapped yet. */
 static void install_around(struct radix_tree *tree, struct radix_cache *cache,
-			   const struct tdp_fault *fault, unsigned int nr, bool logging)
+			   const struct tdp_fault *fault, gfn_t gfn, unsigned int nr, bool logging)
 {
 	const struct keel_pfn *host = fault->host;
 	u64 pa[KEEL_AROUND_MAX], ro = host->writable && !logging ? 0 : RADIX_RUN_RO;
@@ -156,12 +167,12 @@ static void install_around(struct radix_tree *tree, struct radix_cache *cache,
 	for (i = 1; i < nr; i++)
 		pa[i - 1] = host->pfn[i] << PAGE_SHIFT | ro;
 	/* Best effort: what does not fit is left to its own fault. */
-	radix_map_run(tree, gfn_add(fault->gfn, 1), pa, nr - 1, RADIX_RWX, RADIX_WB,
+	radix_map_run(tree, gfn_add(gfn, 1), pa, nr - 1, RADIX_RWX, RADIX_WB,
 		      (host->writable ? RADIX_HOST_WRITE : 0) | fault->pat, cache, &made);
 }
 
 static enum radix_result install_one(struct radix_tree *tree, struct radix_cache *cache,
-				     const struct tdp_fault *fault, unsigned int level,
+				     const struct tdp_fault *fault, gfn_t gfn, unsigned int level,
 				     unsigned int access, struct radix_gather *g)
 {
 	const struct keel_pfn *host = fault->host;
@@ -174,7 +185,7 @@ static enum radix_result install_one(struct radix_tree *tree, struct radix_cache
 	if (!host->page[0])
 		flags |= RADIX_SPECIAL;
 	flags |= host->device ? RADIX_PLAIN : fault->pat;
-	return radix_map(tree, to_gfn(gfn_raw(fault->gfn) & ~align), level,
+	return radix_map(tree, to_gfn(gfn_raw(gfn) & ~align), level,
 			 (host->pfn[0] & ~align) << PAGE_SHIFT, access,
 			 host->device ? RADIX_UC : RADIX_WB, flags, cache, g);
 }
@@ -182,7 +193,8 @@ static enum radix_result install_one(struct radix_tree *tree, struct radix_cache
 /* mmu_lock is held and still_valid() said yes. Return: 0, -EAGAIN for more table pages, -EFAULT. */
 static int install(struct keel_vcpu *vcpu, struct tdp_fault *fault, unsigned int nr)
 {
-	struct radix_tree *tree = &vcpu->vm->arch.tdp.tree;
+	gfn_t gfn = fault->gfn;
+	struct radix_tree *tree = tree_of(vcpu->vm, &gfn);
 	struct radix_cache *cache = &vcpu->arch.cache.pages;
 	bool logging = fault->geo.flags & SLOTGEO_LOG_DIRTY;
 	unsigned int access = RADIX_R, level = fault->host->level;
@@ -201,11 +213,11 @@ static int install(struct keel_vcpu *vcpu, struct tdp_fault *fault, unsigned int
 	if (fault->write)
 		keel_dirty_mark(fault->slot, fault->gfn);
 	do {
-		result = install_one(tree, cache, fault, level, access, &g);
+		result = install_one(tree, cache, fault, gfn, level, access, &g);
 		/* Tables of tables in the way: keep them and use the next smaller size. */
 	} while (result == RADIX_DEEP && --level);
 	if (nr > 1 && level == RADIX_LEVEL_4K && result < RADIX_NOMEM)
-		install_around(tree, cache, fault, nr, logging);
+		install_around(tree, cache, fault, gfn, nr, logging);
 	keel_tdp_settle(vcpu->vm, &g);
 	if (result == RADIX_INVAL)
 		/* A host frame beyond what the nested format can name. */
@@ -260,7 +272,7 @@ static void report_poison(const struct tdp_fault *fault)
 			PAGE_SHIFT, current);
 }
 
-/* All steps, as often as something changed meanwhile. */
+/* All steps, as often as something changed meanwhile. @gpa: with the address space. */
 static noinline long map(struct keel_vcpu *vcpu, gpa_t gpa, u8 access)
 {
 	struct tdp_fault fault = {
@@ -295,6 +307,7 @@ static noinline long map(struct keel_vcpu *vcpu, gpa_t gpa, u8 access)
 /* Where there is no slot there is a device, and nothing to set up for. Only the answer's existence counts here. */
 long keel_tdp_fault(struct keel_vcpu *vcpu, gpa_t gpa, u8 access)
 {
+	gpa = keel_vcpu_gpa(vcpu, gpa);
 	if (!keel_slot_find(vcpu->vm, gpa_gfn(gpa))) {
 		keel_stat(vcpu, KEEL_STAT_PF_EMULATE);
 		return KEEL_TDP_MMIO;
@@ -305,13 +318,17 @@ long keel_tdp_fault(struct keel_vcpu *vcpu, gpa_t gpa, u8 access)
 /* Is there a leaf at @gfn? Then *@pages: the frames it covers from there on. */
 static bool already_mapped(struct keel_vm *vm, gfn_t gfn, u64 *pages)
 {
-	struct radix_hit hit;
+	struct radix_tree *tree = tree_of(vm, &gfn);
+	struct radix_hit hit = { };
 
 	spin_lock(&vm->mmu_lock);
-	hit = radix_lookup(&vm->arch.tdp.tree, gfn);
+	if (tree->root)
+		hit = radix_lookup(tree, gfn);
 	spin_unlock(&vm->mmu_lock);
+	if (!hit.present)
+		return false;
 	*pages = radix_span(hit.level) - (gfn_raw(gfn) & (radix_span(hit.level) - 1));
-	return hit.present;
+	return true;
 }
 
 /* Map @gfn as a read by the guest would. Return: 0, -ENOENT (no slot), -EINTR, or an errno of the look-up. */
@@ -341,8 +358,14 @@ long keel_prefault(struct keel_call *call)
 	    range->gpa + range->size <= range->gpa)
 		return -EINVAL;
 	while (done < range->size) {
-		gfn_t gfn = gpa_gfn(to_gpa(range->gpa + done));
+		gfn_t gfn;
 
+		/* No slot is there, and further up the numbers mean the other address space. */
+		if ((range->gpa + done) >> keel_arch_gpa_bits()) {
+			ret = -ENOENT;
+			break;
+		}
+		gfn = gpa_gfn(keel_vcpu_gpa(call->vcpu, to_gpa(range->gpa + done)));
 		if (!already_mapped(call->vm, gfn, &pages)) {
 			ret = prefault_one(call->vcpu, gfn);
 			if (ret)

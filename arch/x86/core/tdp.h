@@ -25,8 +25,11 @@ int keel_tdp_init(struct keel_vm *vm);
  */
 void keel_tdp_free(struct keel_vm *vm);
 
-/* Host-physical address of the root table, as nCR3 or EPTP take it. Constant. Context: any. */
-u64 keel_tdp_root(const struct keel_vm *vm);
+/* Have a table for the second address space. Return: 0 or -ENOMEM. Context: task. */
+int keel_tdp_space_open(struct keel_vm *vm);
+
+/* Host-physical address of an address space's root table, as nCR3 or EPTP take it. Constant. Context: any. */
+u64 keel_tdp_root(const struct keel_vm *vm, unsigned int space);
 
 /*
  * Handle the guest's access KEEL_ACCESS_* to @gpa, which the nested table refused.

@@ -127,6 +127,7 @@ enum emu_decode_status emu_decode(struct emu_insn *insn, const u8 *bytes, unsign
 #define EMU_KEY_RDTSC	EMU_KEY(EMU_MAP_0F, 0x31)
 #define EMU_KEY_RDMSR	EMU_KEY(EMU_MAP_0F, 0x32)
 #define EMU_KEY_RDPMC	EMU_KEY(EMU_MAP_0F, 0x33)
+#define EMU_KEY_RSM	EMU_KEY(EMU_MAP_0F, 0xaa)
 #define EMU_KEY_CPUID	EMU_KEY(EMU_MAP_0F, 0xa2)
 
 static inline unsigned int emu_insn_key(const struct emu_insn *insn)

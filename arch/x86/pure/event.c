@@ -292,9 +292,7 @@ static bool importable(const struct event_user_caps *caps, const struct event_us
 		return false;
 	if (in->flags & EVENT_USER_PAYLOAD)
 		exception |= in->exception.pending;
-	if (exception && (in->exception.nr > 31 || in->exception.nr == EVENT_NMI))
-		return false;
-	return !(in->flags & EVENT_USER_SMM && (in->smi.smm || in->smi.pending));
+	return !exception || (in->exception.nr <= 31 && in->exception.nr != EVENT_NMI);
 }
 
 bool event_import(struct event_state *state, const struct event_user_caps *caps,

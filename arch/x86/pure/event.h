@@ -233,9 +233,9 @@ void event_export(const struct event_state *state, const struct event_user_caps 
 void event_flush_payload(struct event_state *state, u64 *cr2, u64 *dr6, u64 *dr7);
 
 /*
- * KVM_SET_VCPU_EVENTS. False (-EINVAL) for unknown flags, flags without their capability, an
- * exception vector that is 2 or above 31, and SMM state (there is no SMM); @state is then
- * unchanged.
+ * KVM_SET_VCPU_EVENTS. False (-EINVAL) for unknown flags, flags without their capability, and an
+ * exception vector that is 2 or above 31; @state is then unchanged. What it says of SMM is the
+ * caller's, in both directions.
  */
 bool event_import(struct event_state *state, const struct event_user_caps *caps,
 		  const struct event_user *in);

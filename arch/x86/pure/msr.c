@@ -49,7 +49,7 @@
 	X(PRED_CMD, 0x49, 1, 0, ACTION, PRED_CMD, WO, PRED_CMD_MSR, 0, 0)                          \
 	X(UCODE_WRITE, 0x79, 1, 0, CONST, ZERO_OR_RESET, WI, NONE, 0, 0)                           \
 	X(UCODE_REV, 0x8b, 1, 1, STORE, MASK, L | F | WI, NONE, ANY, 0)                            \
-	X(SMBASE, 0x9e, 1, 1, STORE, MASK, HO, NONE, BITS64(31, 0), 0x30000)                       \
+	X(SMBASE, 0x9e, 1, 1, STORE, MASK, L | HO, NONE, BITS64(31, 0), 0x30000)                   \
 	X(P6_PERFCTR, 0xc1, 2, 0, CONST, ZERO_OR_RESET, WI, NONE, 0, 0)                            \
 	X(PLATFORM_INFO, 0xce, 1, 1, STORE, MASK, L | RO, NONE, BITS64(15, 8), 0)                  \
 	X(MTRRCAP, 0xfe, 1, 0, CONST, ZERO_OR_RESET, RO, NONE, 0, MTRR_CAP_RESET)                  \

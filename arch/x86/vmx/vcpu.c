@@ -109,7 +109,8 @@ void vmx_controls_sync(struct keel_vcpu *vcpu)
 	vmx_control(&now->proc2, VMCS_PROC2, proc2_controls(vcpu, vmx));
 	vmx->logs = !!(now->proc2 & VMX_PROC2_PML);
 	vmx_control(&now->exceptions, VMCS_EXCEPTIONS,
-		    EXCEPTIONS | (keel_debug_takes_bp(&vcpu->arch) ? BIT(EVENT_BP) : 0));
+		    EXCEPTIONS | (keel_debug_takes_bp(&vcpu->arch) ? BIT(EVENT_BP) : 0) |
+		    (vcpu->arch.smm.active ? BIT(EVENT_UD) : 0));	/* RSM */
 	if (now->cr4_mask != cr4_mask) {
 		/* Bits that change hands go from the register to the shadow or back. */
 		vmx_regs_load(vcpu, KEEL_RG_CR);

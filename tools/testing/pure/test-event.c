@@ -387,7 +387,7 @@ static void test_user(void)
 		{ 0x00, 0, 1, 32, 0, true, true },
 		{ 0x10, 0, 1, 32, 0, true, false },
 		{ 0x00, 0, 0, 32, 0, false, true },
-		{ 0x08, 0, 0, 0, 1, false, false },
+		{ 0x08, 0, 0, 0, 1, false, true },
 		{ 0x00, 0, 0, 0, 1, false, true },
 	};
 	for_each_row(row, rows) {

@@ -89,7 +89,7 @@ struct keel_regs {
 
 /* Owner: core/tdp.c. Legend: M mmu_lock; I immutable. */
 struct keel_tdp {
-	struct radix_tree tree;		/* M */
+	struct radix_tree tree[2];	/* M: of each address space; the second's root is made when it is needed */
 	bool hw_log;			/* I from the first vCPU on: the CPU logs what it sets dirty (KEEL_OPT_DIRTY_LOG) */
 };
 
@@ -204,7 +204,7 @@ struct keel_cpuid {
 
 /* Bits of keel_apic.signals: what others sent that is not a vector. */
 enum keel_apic_signal {
-	KEEL_APIC_NMI, KEEL_APIC_INIT, KEEL_APIC_SIPI, KEEL_APIC_TIMER, KEEL_APIC_KICK,
+	KEEL_APIC_NMI, KEEL_APIC_INIT, KEEL_APIC_SIPI, KEEL_APIC_TIMER, KEEL_APIC_KICK, KEEL_APIC_SMI,
 };
 
 /* The local APIC. Owner: core/lapic.c. Legend: V vcpu->mutex; A atomic; M vm->arch.map_lock. */
@@ -263,6 +263,15 @@ struct keel_debug {
 	u64 dr[4], dr7;			/* V: the debugger's breakpoints */
 };
 
+/* System-management mode. Owner: core/smm.c. All V. */
+struct keel_smm {
+	bool active;			/* V */
+	bool pending;			/* V: an SMI waits */
+	bool halted;			/* V: it has ended HLT */
+	bool inside_nmi;		/* V: NMIs were masked when it was taken */
+	bool init;			/* V: an INIT waits for RSM */
+};
+
 /* Legend: V vcpu->mutex; O the sub-struct's owner. */
 struct keel_vcpu_arch {
 	struct keel_apic *apic;		/* I: NULL when the local APIC is in user space */
@@ -303,6 +312,8 @@ struct keel_vcpu_arch {
 	u64 tsc_adjust;			/* V: core/tsc.c */
 	struct keel_pv pv;		/* O: core/pv.c */
 	struct keel_debug debug;	/* O: core/debug.c */
+	struct keel_smm smm;		/* O: core/smm.c */
+	u64 space;			/* V: what its address space adds to an address, core/smm.c */
 	struct keel_fpu fpu;		/* O: core/fpu.c */
 	struct keel_tdp_cache cache;	/* O: core/tdp-fault.c */
 };
