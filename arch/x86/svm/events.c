@@ -99,6 +99,13 @@ void svm_event_intercepts(struct keel_vcpu *vcpu)
 		word |= SVM_ICPT_VINTR;
 		int_ctl |= SVM_INT_V_IRQ | SVM_INT_PRIO_MAX | SVM_INT_IGN_TPR;
 	}
+	/* QEMU's emulation aborts at a write of CR8 while a virtual interrupt waits. */
+	if (unlikely(!svm_hw.nrips)) {
+		u32 cr_write = control->cr_write & ~SVM_CR8_BIT;
+
+		control->cr_write = cr_write | (irq || svm_cr8_watched(vcpu) ? SVM_CR8_BIT : 0);
+		svm_touch(svm, SVM_CLEAN_INTERCEPTS);
+	}
 	if (word != control->intercept3) {
 		control->intercept3 = word;
 		svm_touch(svm, SVM_CLEAN_INTERCEPTS);

@@ -104,6 +104,8 @@ static inline struct svm_vcpu *to_svm(struct keel_vcpu *vcpu)
 	return vcpu->arch.hw;
 }
 
+#define SVM_CR8_BIT	BIT(8)	/* of the intercepts of writes of control registers */
+
 /* Groups SVM_CLEAN_* of the VMCB changed since the last exit. */
 static inline void svm_touch(struct svm_vcpu *svm, u32 groups)
 {
@@ -121,6 +123,8 @@ void svm_vcpu_free(struct keel_vcpu *vcpu);
 void svm_vcpu_reset(struct keel_vcpu *vcpu);
 void svm_vcpu_load(struct keel_vcpu *vcpu, int cpu);
 void svm_controls_sync(struct keel_vcpu *vcpu);
+/* Must the guest's writes of CR8 be seen? */
+bool svm_cr8_watched(const struct keel_vcpu *vcpu);
 void svm_set_root(struct keel_vcpu *vcpu, u64 root_pa);
 void svm_tsc_set(struct keel_vcpu *vcpu, u64 offset, u64 ratio);
 void svm_exit_info(struct keel_vcpu *vcpu, struct keel_exit_info *info);

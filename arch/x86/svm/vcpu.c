@@ -42,7 +42,6 @@ static const u32 intercept5_base = SVM_ICPT_INVLPGB_ILLEGAL | SVM_ICPT_MCOMMIT |
 #define EVENT_INTERCEPTS (SVM_ICPT_IRET | SVM_ICPT_VINTR)
 
 #define CR4_BIT BIT(4)
-#define CR8_BIT BIT(8)
 
 /* What user space asked to leave to the guest. */
 static u32 intercepts_off(const struct keel_vm *vm)
@@ -60,7 +59,7 @@ static u32 intercepts_bp(const struct keel_vcpu *vcpu)
 }
 
 /* Writes of CR8 matter when the local APIC is in user space, or has an interrupt that waits for a lower one. */
-static bool cr8_watched(const struct keel_vcpu *vcpu)
+bool svm_cr8_watched(const struct keel_vcpu *vcpu)
 {
 	return !vcpu->arch.apic || vcpu->arch.apic->blocked;
 }
@@ -71,7 +70,7 @@ void svm_controls_sync(struct keel_vcpu *vcpu)
 	struct vmcb_control *control = &svm->vmcb->control;
 
 	control->cr_read = 0;
-	control->cr_write = CR4_BIT | (cr8_watched(vcpu) ? CR8_BIT : 0);
+	control->cr_write = CR4_BIT | (svm_cr8_watched(vcpu) ? SVM_CR8_BIT : 0);
 	control->dr_read = keel_debug_exits(&vcpu->arch) ? 0xffff : 0;
 	control->dr_write = control->dr_read;
 	control->exceptions = BIT(EVENT_MC) | BIT(EVENT_AC) | BIT(EVENT_DB) |
