@@ -33,6 +33,7 @@ static const struct keel_cap caps[] = {
 	{ .nr = KVM_CAP_USER_MEMORY, .value = 1 },
 	{ .nr = KVM_CAP_NR_VCPUS, .check = recommended_vcpus },
 	{ .nr = KVM_CAP_NR_MEMSLOTS, .value = KEEL_MAX_SLOTS },
+	{ .nr = KVM_CAP_COALESCED_MMIO, .value = KEEL_COALESCED_RING_PAGE },
 	{ .nr = KVM_CAP_SYNC_MMU, .value = 1 },
 	{ .nr = KVM_CAP_DESTROY_MEMORY_REGION_WORKS, .value = 1 },
 	{ .nr = KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, .value = 1 },
@@ -51,6 +52,7 @@ static const struct keel_cap caps[] = {
 	  .args0_mask = ~0ULL },
 	{ .nr = KVM_CAP_CHECK_EXTENSION_VM, .value = 1 },
 	{ .nr = KVM_CAP_IMMEDIATE_EXIT, .value = 1 },
+	{ .nr = KVM_CAP_COALESCED_PIO, .value = 1 },
 	{ .nr = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, .value = DIRTY_LOG_MANUAL, .enable = keel_dirty_manual,
 	  .args0_mask = DIRTY_LOG_MANUAL },
 };

@@ -84,6 +84,16 @@ static long ioeventfd(struct keel_call *call)
 	return keel_ioeventfd(call->vm, call->arg);
 }
 
+static long register_coalesced(struct keel_call *call)
+{
+	return keel_coalesced_add(call->vm, call->arg);
+}
+
+static long unregister_coalesced(struct keel_call *call)
+{
+	return keel_coalesced_del(call->vm, call->arg);
+}
+
 static long irqfd(struct keel_call *call)
 {
 	return keel_irqfd(call->vm, call->arg);
@@ -142,6 +152,8 @@ static const struct keel_ioctl vm_rows[] = {
 	KEEL_IOCTL(KVM_CLEAR_DIRTY_LOG, KEEL_LOCK_NONE, KEEL_ARG_IN, clear_dirty_log, "mem_slots"),
 	KEEL_IOCTL(KVM_RESET_DIRTY_RINGS, KEEL_LOCK_NONE, KEEL_ARG_ANY, reset_dirty_rings, "dirty_ring"),
 	KEEL_IOCTL(KVM_IOEVENTFD, KEEL_LOCK_NONE, KEEL_ARG_IN, ioeventfd, "ioeventfd"),
+	KEEL_IOCTL(KVM_REGISTER_COALESCED_MMIO, KEEL_LOCK_NONE, KEEL_ARG_IN, register_coalesced, "coalesced_io"),
+	KEEL_IOCTL(KVM_UNREGISTER_COALESCED_MMIO, KEEL_LOCK_NONE, KEEL_ARG_IN, unregister_coalesced, "coalesced_io"),
 	KEEL_IOCTL(KVM_IRQFD, KEEL_LOCK_NONE, KEEL_ARG_IN, irqfd, "irqfd"),
 	KEEL_IOCTL(KVM_SET_GSI_ROUTING, KEEL_LOCK_VM, KEEL_ARG_USER, keel_gsi_routing_set, "irqchip"),
 	KEEL_IOCTL(KVM_IRQ_LINE, KEEL_LOCK_NONE, KEEL_ARG_IN, keel_irq_line, "irqchip"),

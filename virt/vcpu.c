@@ -189,21 +189,6 @@ void keel_vcpus_free(struct keel_vm *vm)
 	xa_destroy(&vm->vcpus);
 }
 
-/* All vCPUs of a VM show one ring. Nothing fills it yet, so it is made when somebody looks. */
-static void *coalesced_ring(struct keel_vm *vm)
-{
-	void *ring = READ_ONCE(vm->coalesced_ring), *page;
-
-	if (ring)
-		return ring;
-	page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	ring = cmpxchg(&vm->coalesced_ring, NULL, page);
-	if (!ring)
-		return page;
-	free_page((unsigned long)page);
-	return ring;
-}
-
 static vm_fault_t ring_map_fault(struct vm_fault *vmf, struct keel_vcpu *vcpu)
 {
 	struct page *page = keel_dirty_ring_page(vcpu, vmf->pgoff - KVM_DIRTY_LOG_PAGE_OFFSET);
@@ -226,8 +211,8 @@ static vm_fault_t vcpu_map_fault(struct vm_fault *vmf)
 		page = vcpu->run;
 	else if (vmf->pgoff == 1)
 		page = vcpu->pio_data;
-	else if (vmf->pgoff == 2)
-		page = coalesced_ring(vcpu->vm);
+	else if (vmf->pgoff == KEEL_COALESCED_RING_PAGE)
+		page = keel_coalesced_ring(vcpu->vm);
 	if (!page)
 		return VM_FAULT_SIGBUS;
 	vmf->page = virt_to_page(page);

@@ -31,10 +31,10 @@ static void vm_destroy(struct keel_vm *vm)
 	keel_vcpus_free(vm);
 	keel_arch_vm_free(vm);
 	keel_irq_free(vm);
+	keel_coalesced_free(vm);
 	keel_iobus_free(vm);
 	keel_slots_free(vm);
 	keel_power_put();
-	free_page((unsigned long)vm->coalesced_ring);
 	mmdrop(vm->mm);
 	kfree(vm);
 }
@@ -59,6 +59,7 @@ struct keel_vm *keel_vm_create(unsigned long type)
 	mmgrab(vm->mm);
 	vm->pid = task_pid_nr(current);
 	keel_iobus_init(vm);
+	keel_coalesced_init(vm);
 	keel_irq_init(vm);
 
 	err = keel_slots_init(vm);

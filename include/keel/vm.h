@@ -7,6 +7,7 @@
 #define KEEL_VM_H
 
 #include <asm/keel_arch.h>
+#include <keel/coalesced.h>
 #include <keel/iobus.h>
 #include <keel/irq.h>
 #include <keel/mem.h>
@@ -34,13 +35,13 @@ struct keel_vm {
 	struct xarray vcpus;		/* L: by vCPU id; lock-free readers */
 	unsigned int nr_vcpus;		/* L */
 	unsigned int max_vcpu_id;	/* L: KVM_CAP_MAX_VCPU_ID was set to it; 0: it was not */
-	void *coalesced_ring;		/* A, U: page 2 of every vCPU's mapping, or NULL */
 
 	struct keel_slots slots;	/* O: virt/slots.c */
 	spinlock_t mmu_lock;		/* I: the nested tables, slots.generation */
 	struct keel_notify_link notify;	/* O: virt/notifier.c */
 	struct keel_iobus iobus;	/* O: virt/iobus.c */
 	struct keel_vfio *vfio;		/* L: virt/vfio.c; lives as long as its fd, which holds a reference */
+	struct keel_coalesced coalesced; /* O: virt/coalesced.c */
 	struct keel_irq irq;		/* O: virt/irqroute.c, virt/irqfd.c */
 
 	struct keel_vm_arch arch;	/* O: arch/x86/core */

@@ -121,6 +121,13 @@ static inline void keel_skip(struct keel_vcpu *vcpu, unsigned int len)
 	 BIT(KEEL_EXIT_HYPERCALL) | BIT(KEEL_EXIT_PAUSE) | BIT(KEEL_EXIT_WBINVD) |	\
 	 BIT(KEEL_EXIT_MWAIT))
 
+/* Does somebody in the kernel take writes on @bus: a listener, or a coalesced zone? One test for both. [A] */
+static inline bool keel_listened(const struct keel_vm *vm, enum keel_bus bus)
+{
+	return (unsigned long)rcu_access_pointer(vm->iobus.set[bus]) |
+	       (unsigned long)rcu_access_pointer(vm->coalesced.set[bus]);
+}
+
 /* --- exits.c ---------------------------------------------------------------------------------- */
 
 /* Act on the exit; the answer is enum keel_next or a negative errno. [loaded, IRQs on] */

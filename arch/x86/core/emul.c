@@ -387,7 +387,8 @@ static noinline int access_heard(struct keel_vcpu *vcpu, struct keel_emul *m, gp
 	u64 value = 0;
 
 	memcpy(&value, data, bytes);
-	if (keel_iobus_write(vcpu->vm, KEEL_BUS_MMIO, gpa_raw(gpa), bytes, value))
+	if (keel_iobus_write(vcpu->vm, KEEL_BUS_MMIO, gpa_raw(gpa), bytes, value) ||
+	    keel_coalesced_write(vcpu->vm, KEEL_BUS_MMIO, gpa_raw(gpa), bytes, value))
 		return KEEL_SKIP;
 	return access_user(vcpu, m, gpa, data, bytes, true);
 }
@@ -404,7 +405,7 @@ static int access_io(struct keel_vcpu *vcpu, struct keel_emul *m, gpa_t gpa, u8 
 			trace_kvm_mmio(KEEL_TRACE_MMIO_READ, bytes, gpa_raw(gpa), data);
 		return KEEL_SKIP;
 	}
-	if (write && keel_iobus_any(&vcpu->vm->iobus, KEEL_BUS_MMIO))
+	if (write && keel_listened(vcpu->vm, KEEL_BUS_MMIO))
 		return access_heard(vcpu, m, gpa, data, bytes);
 	return access_user(vcpu, m, gpa, data, bytes, write);
 }
@@ -489,7 +490,8 @@ static int effect_port(struct keel_vcpu *vcpu, struct keel_emul *m)
 		u64 value = 0;
 
 		memcpy(&value, emu_data(&m->e), io->size);
-		if (keel_iobus_write(vcpu->vm, KEEL_BUS_PIO, io->port, io->size, value))
+		if (keel_iobus_write(vcpu->vm, KEEL_BUS_PIO, io->port, io->size, value) ||
+		    keel_coalesced_write(vcpu->vm, KEEL_BUS_PIO, io->port, io->size, value))
 			return KEEL_SKIP;
 	}
 	return keel_uexit_string_io(vcpu, in, io->port, io->size, io->count, emu_data(&m->e));

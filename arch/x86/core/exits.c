@@ -273,6 +273,9 @@ static __always_inline int exit_io(struct keel_vcpu *vcpu, struct keel_exit *exi
 	if (keel_iobus_any(&vcpu->vm->iobus, KEEL_BUS_PIO) &&
 	    keel_iobus_write(vcpu->vm, KEEL_BUS_PIO, exit->io.port, exit->io.size, value))
 		return KEEL_SKIP;
+	if (keel_coalesced_any(&vcpu->vm->coalesced, KEEL_BUS_PIO) &&
+	    keel_coalesced_write(vcpu->vm, KEEL_BUS_PIO, exit->io.port, exit->io.size, value))
+		return KEEL_SKIP;
 	keel_uexit_out(vcpu, exit->io.port, exit->io.size, value);
 	return KEEL_SKIP_USER;
 }
