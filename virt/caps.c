@@ -53,6 +53,7 @@ static const struct keel_cap caps[] = {
 	{ .nr = KVM_CAP_CHECK_EXTENSION_VM, .value = 1 },
 	{ .nr = KVM_CAP_IMMEDIATE_EXIT, .value = 1 },
 	{ .nr = KVM_CAP_COALESCED_PIO, .value = 1 },
+	{ .nr = KVM_CAP_HALT_POLL, .value = 1, .enable = keel_halt_poll_set, .args0_mask = U32_MAX },
 	{ .nr = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, .value = DIRTY_LOG_MANUAL, .enable = keel_dirty_manual,
 	  .args0_mask = DIRTY_LOG_MANUAL },
 };

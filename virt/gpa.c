@@ -138,7 +138,8 @@ int keel_gpa_write(struct keel_vm *vm, gpa_t gpa, const void *from, unsigned int
 	return ret;
 }
 
-bool keel_gpa_poke(struct keel_vm *vm, gpa_t gpa, u8 value)
+/* Fetch the byte if @was is there, and store @value if it is another. */
+static bool poke(struct keel_vm *vm, gpa_t gpa, u8 *was, u8 value)
 {
 	struct keel_gpa_series series = { .vm = vm };
 	struct keel_slot *slot;
@@ -149,16 +150,31 @@ bool keel_gpa_poke(struct keel_vm *vm, gpa_t gpa, u8 value)
 	rcu_read_lock();
 	slot = slot_for(&series, gpa, true);
 	if (slot) {
+		u8 __user *ptr = keel_gpa_series_ptr(&series, gpa);
+
 		pagefault_disable();
-		done = !__put_user(value, (u8 __user *)keel_gpa_series_ptr(&series, gpa));
+		done = !was || !__get_user(*was, ptr);
+		if (done && !(was && *was == value)) {
+			done = !__put_user(value, ptr);
+			if (done)
+				keel_dirty_mark(slot, gpa_gfn(gpa));
+		}
 		pagefault_enable();
-		if (done)
-			keel_dirty_mark(slot, gpa_gfn(gpa));
 	}
 	rcu_read_unlock();
 	smp_mb__before_atomic(); /* stored before it is no longer counted */
 	atomic_dec(&vm->slots.pokes);
 	return done;
+}
+
+bool keel_gpa_poke(struct keel_vm *vm, gpa_t gpa, u8 value)
+{
+	return poke(vm, gpa, NULL, value);
+}
+
+bool keel_gpa_poke_clear(struct keel_vm *vm, gpa_t gpa, u8 *was)
+{
+	return poke(vm, gpa, was, 0);
 }
 
 void keel_gpa_poke_wait(struct keel_vm *vm)

@@ -34,6 +34,7 @@ static void vcpu_sched_in(struct preempt_notifier *pn, int cpu)
 	struct keel_vcpu *vcpu = container_of(pn, struct keel_vcpu, preempt);
 
 	__this_cpu_write(keel_vcpu_loaded, vcpu);
+	keel_halt_sched_in(vcpu);
 	keel_arch_vcpu_load(vcpu, cpu);
 	WRITE_ONCE(vcpu->cpu, cpu);
 }
@@ -45,6 +46,7 @@ static void vcpu_sched_out(struct preempt_notifier *pn, struct task_struct *next
 	keel_arch_vcpu_sched_out(vcpu);
 	keel_arch_vcpu_put(vcpu);
 	__this_cpu_write(keel_vcpu_loaded, NULL);
+	keel_halt_sched_out(vcpu);
 }
 
 static struct preempt_ops vcpu_preempt_ops = {
@@ -96,19 +98,6 @@ void keel_vcpu_request(struct keel_vcpu *vcpu, unsigned long requests)
 		rcuwait_wake_up(&vcpu->wait);
 	}
 	put_cpu();
-}
-
-void keel_vcpu_block(struct keel_vcpu *vcpu)
-{
-	/* Pairs with vcpu_mark() by rcuwait's own barriers: the sleeper is seen, or the request is. */
-	prepare_to_rcuwait(&vcpu->wait);
-	for (;;) {
-		set_current_state(TASK_INTERRUPTIBLE);
-		if (READ_ONCE(vcpu->requests) || signal_pending(current))
-			break;
-		schedule();
-	}
-	finish_rcuwait(&vcpu->wait);
 }
 
 static void kick_ack(void *unused)

@@ -149,6 +149,9 @@ int keel_gpa_cmpxchg(struct keel_vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned 
  */
 bool keel_gpa_poke(struct keel_vm *vm, gpa_t gpa, u8 value);
 
+/* The same: fetch one byte into *@was, and store 0 if it is another. Nobody else may write there meanwhile. */
+bool keel_gpa_poke_clear(struct keel_vm *vm, gpa_t gpa, u8 *was);
+
 /* Wait for the pokes under way, a few instructions each. Context: any; the set they must not use is unpublished. */
 void keel_gpa_poke_wait(struct keel_vm *vm);
 

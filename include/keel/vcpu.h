@@ -4,6 +4,7 @@
 #define KEEL_VCPU_H
 
 #include <asm/keel_arch.h>
+#include <keel/halt.h>
 #include <keel/mem.h>
 #include <keel/uapi.h>
 #include <linux/mutex.h>
@@ -26,8 +27,9 @@ enum keel_vcpu_mode { KEEL_OUTSIDE, KEEL_IN_GUEST };
 #define KEEL_REQ_LOGGING	BIT(4)	/* the dirty log was switched on or off */
 #define KEEL_REQ_DIRTY_RING	BIT(5)	/* its dirty ring may be full */
 #define KEEL_REQ_MSR_FILTER	BIT(6)	/* which registers the guest may access has changed */
+#define KEEL_REQ_YIELD		BIT(7)	/* it waits for another vCPU: let one run that has no CPU */
 
-/* Legend: I immutable after creation; A atomic; V vcpu->mutex; P the thread that has it loaded, preemption off; U shared with user space; O owned by the file named. */
+/* Legend: I immutable after creation; A atomic; V vcpu->mutex; P the thread that has it loaded, preemption off; U shared with user space; O its own legend, or owned by the file named. */
 struct keel_vcpu {
 	struct keel_vm *vm;			/* I */
 	unsigned int id;			/* I: the API's vCPU id, the initial APIC id */
@@ -38,8 +40,9 @@ struct keel_vcpu {
 	int cpu;				/* P: where it is loaded, or -1 */
 	int mode;				/* A: enum keel_vcpu_mode, written by the loading thread, IRQs off */
 	unsigned long requests;			/* A: KEEL_REQ_* */
-	struct rcuwait wait;			/* A: the thread in keel_vcpu_block() */
+	struct rcuwait wait;			/* A: the thread that sleeps in keel_vcpu_block() */
 	struct preempt_notifier preempt;	/* P */
+	struct keel_halt halt;			/* O: virt/halt.c */
 
 	bool sigset_active;			/* V */
 	sigset_t sigset;			/* V: KVM_SET_SIGNAL_MASK */
@@ -112,9 +115,6 @@ static inline void keel_vcpu_request_own(struct keel_vcpu *vcpu, unsigned long r
 {
 	atomic_long_or(requests, (atomic_long_t *)&vcpu->requests);
 }
-
-/* Sleep until there is a request or a signal. Context: task, vCPU loaded, IRQs on. */
-void keel_vcpu_block(struct keel_vcpu *vcpu);
 
 /*
  * Raise @requests on every vCPU of the VM and wait until none runs the guest without having seen

@@ -8,6 +8,7 @@
 
 #include <asm/keel_arch.h>
 #include <keel/coalesced.h>
+#include <keel/halt.h>
 #include <keel/iobus.h>
 #include <keel/irq.h>
 #include <keel/mem.h>
@@ -42,6 +43,7 @@ struct keel_vm {
 	struct keel_iobus iobus;	/* O: virt/iobus.c */
 	struct keel_vfio *vfio;		/* L: virt/vfio.c; lives as long as its fd, which holds a reference */
 	struct keel_coalesced coalesced; /* O: virt/coalesced.c */
+	struct keel_vm_halt halt;	/* O: virt/halt.c */
 	struct keel_irq irq;		/* O: virt/irqroute.c, virt/irqfd.c */
 
 	struct keel_vm_arch arch;	/* O: arch/x86/core */

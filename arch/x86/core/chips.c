@@ -254,6 +254,13 @@ void keel_chips_eoi(struct keel_vcpu *vcpu, u8 vector, bool level)
 	}
 }
 
+bool keel_chips_eoi_wanted(struct keel_vcpu *vcpu, u8 vector)
+{
+	const struct keel_chips *chips = vcpu->vm->arch.chips;
+
+	return chips && READ_ONCE(chips->eoi_vectors[vector / 64]) & BIT64(vector & 63);
+}
+
 /* --- lines ------------------------------------------------------------------------------------------- */
 
 /* Somebody lets go of a pin, or holds it up: the pin's new level. */

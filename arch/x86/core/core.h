@@ -247,6 +247,8 @@ void keel_apic_map_update(struct keel_vm *vm);	/* a vCPU was added [S] */
 void keel_apic_map_free(struct keel_vm *vm);
 /* Send @ipi to whom it is for; @sender: the vCPU it comes from, or NULL. Return: the best of KEEL_IRQ_*. [A] */
 int keel_apic_send(struct keel_vm *vm, const struct lapic_ipi *ipi, const struct keel_vcpu *sender);
+/* The vCPU with that APIC id, or NULL; it lives as long as the VM. [A] */
+struct keel_vcpu *keel_apic_find(struct keel_vm *vm, u64 id);
 /* Wake the vCPU with that APIC id as from HLT, now or when it comes to one. [A] */
 void keel_apic_kick(struct keel_vm *vm, u64 id);
 /*
@@ -260,6 +262,7 @@ void keel_apic_serve(struct keel_vcpu *vcpu);	/* KEEL_REQ_EVENT */
 bool keel_apic_take(struct keel_vcpu *vcpu);
 /* Sleep until the vCPU is runnable: KEEL_RESUME or -EINTR. [loaded, IRQs on] */
 int keel_apic_wait(struct keel_vcpu *vcpu);
+void keel_apic_eoi(struct keel_vcpu *vcpu);	/* the guest has ended its interrupt in memory [also I] */
 bool keel_apic_kicked(struct keel_vcpu *vcpu);	/* by keel_apic_kick(), since it last woke */
 /* A guest's access: false when it is not the APIC's. */
 bool keel_apic_mmio(struct keel_vcpu *vcpu, gpa_t gpa, bool write, u8 *data, unsigned int bytes);
@@ -299,6 +302,7 @@ void keel_chips_stop(struct keel_vm *vm);	/* nothing fires any more [S] */
 void keel_chips_free(struct keel_vm *vm);
 /* Service of @vector has ended on @vcpu; @level: it was level-triggered. [loaded] */
 void keel_chips_eoi(struct keel_vcpu *vcpu, u8 vector, bool level);
+bool keel_chips_eoi_wanted(struct keel_vcpu *vcpu, u8 vector);	/* does the end of an edge go any further? [A] */
 u8 keel_chips_pic_intack(struct keel_vm *vm);	/* [A] */
 
 static inline bool keel_chips_pic_output(const struct keel_vm *vm)
@@ -392,12 +396,17 @@ void keel_hypercall(struct keel_vcpu *vcpu);
 
 /* --- pv.c: structures shared with a paravirtual guest. [loaded unless noted] ------------------------------ */
 
-enum keel_pv_due { KEEL_PV_CLOCK, KEEL_PV_WALL, KEEL_PV_STEAL };
+enum keel_pv_due { KEEL_PV_CLOCK, KEEL_PV_WALL, KEEL_PV_STEAL, KEEL_PV_EOI };
 
 /* May the vCPU use the feature (KVM_FEATURE_*)? Only user space's wish that its CPUID decides makes it ask. [A] */
 bool keel_pv_feature(struct keel_vcpu *vcpu, unsigned int feature);
 /* The same for an MSR; true for those that are not paravirtual. */
 bool keel_pv_msr_allowed(struct keel_vcpu *vcpu, u32 index);
+/* Does the guest leave polling before a halt to the host? */
+bool keel_pv_poll_wanted(struct keel_vcpu *vcpu);
+/* KEEL_REQ_YIELD is to be for the vCPU with this APIC id. [also I] */
+void keel_pv_yield_to(struct keel_vcpu *vcpu, u64 id);
+void keel_pv_yield(struct keel_vcpu *vcpu);	/* KEEL_REQ_YIELD [loaded, IRQs on] */
 u64 keel_pv_msr_get(struct keel_vcpu *vcpu, u32 index);
 void keel_pv_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value);	/* [also I] */
 /* The vCPU came to @cpu: find out what is due. [P, also from the scheduler] */
@@ -411,6 +420,12 @@ static inline void keel_pv_boundary(struct keel_vcpu *vcpu, bool at)
 	WRITE_ONCE(vcpu->arch.pv.boundary, at);
 }
 
+/*
+ * The interrupt that goes in next may be ended without an exit. It is so until the next exit: there
+ * keel_pv_eoi_settle() finds out what the guest did, at once or before the next entry and the return to user space.
+ */
+void keel_pv_eoi_grant(struct keel_vcpu *vcpu);
+void keel_pv_eoi_settle(struct keel_vcpu *vcpu);	/* one was granted [P or I] */
 /* The thread goes. [the scheduler, I] */
 void keel_pv_sched_out(struct keel_vcpu *vcpu);
 /* Write what is due. [loaded, IRQs on, may sleep] */

@@ -107,6 +107,13 @@ static bool fast_fault(struct keel_vcpu *vcpu)
 	return true;
 }
 
+/* It spins. If another vCPU has no CPU, it may be the one that is waited for. */
+static void do_pause(struct keel_vcpu *vcpu)
+{
+	if (unlikely(atomic_read(&vcpu->vm->halt.waiting)))
+		keel_vcpu_request_own(vcpu, KEEL_REQ_YIELD);
+}
+
 /* MONITOR and MWAIT do nothing, but that they exist can be made to depend on the guest's CPUID. */
 static bool mwait_exists(struct keel_vcpu *vcpu)
 {
@@ -150,6 +157,7 @@ bool keel_exit_fast(struct keel_vcpu *vcpu, enum keel_exit_kind kind)
 			return false;
 		break;
 	case KEEL_EXIT_PAUSE:
+		do_pause(vcpu);
 		break;
 	default:
 		return false;
@@ -188,11 +196,6 @@ static int exit_host_irq(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	keel_pv_tick(vcpu);
 	return KEEL_RESUME;
-}
-
-static int exit_skip(struct keel_vcpu *vcpu, struct keel_exit *exit)
-{
-	return KEEL_SKIP;
 }
 
 /* An event's delivery, or a walk of the guest's tables, went to a device: nobody can finish that. */
@@ -331,6 +334,12 @@ static int exit_hypercall(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return KEEL_SKIP;
 }
 
+static int exit_pause(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	do_pause(vcpu);
+	return KEEL_SKIP;
+}
+
 static int exit_cr_read(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	vcpu->arch.regs.gpr[exit->reg.gpr & 15] = keel_cr_read(vcpu, exit->reg.nr);
@@ -462,7 +471,7 @@ static const struct exit_row keel_exits[KEEL_EXIT_NR] = {
 	ROW(KEEL_EXIT_RDMSR, exit_rdmsr, INSN(EMU_KEY_RDMSR, 0)),
 	ROW(KEEL_EXIT_WRMSR, exit_wrmsr, INSN(EMU_KEY_WRMSR, 0)),
 	ROW(KEEL_EXIT_HLT, exit_hlt, INSN(EMU_KEY_HLT, 0)),
-	ROW(KEEL_EXIT_PAUSE, exit_skip, INSN(EMU_KEY_PAUSE, 0)),
+	ROW(KEEL_EXIT_PAUSE, exit_pause, INSN(EMU_KEY_PAUSE, 0)),
 	ROW(KEEL_EXIT_HYPERCALL, exit_hypercall, INSN(EMU_KEY_GRP7, 0)),
 	ROW(KEEL_EXIT_CR, exit_cr, INSN(EMU_KEY_MOV_CR_R, EMU_KEY_GRP7), .operands = true),
 	ROW(KEEL_EXIT_DR, exit_dr),

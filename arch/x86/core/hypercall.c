@@ -39,6 +39,13 @@ static long hc_send_ipi(struct keel_vcpu *vcpu, const u64 arg[4])
 	return keel_apic_send_many(vcpu->vm, ids, arg[2], arg[3]);
 }
 
+/* The vCPU with APIC id arg[0] has something to do that the caller waits for. */
+static long hc_yield(struct keel_vcpu *vcpu, const u64 arg[4])
+{
+	keel_pv_yield_to(vcpu, arg[0]);
+	return 0;
+}
+
 static const struct hypercall {
 	hypercall_fn fn;	/* NULL: there is none of this number */
 	u8 feature;		/* KVM_FEATURE_* that tells guests of it */
@@ -46,6 +53,7 @@ static const struct hypercall {
 	[KVM_HC_VAPIC_POLL_IRQ] = { hc_poll, NO_FEATURE },
 	[KVM_HC_KICK_CPU] = { hc_kick, KVM_FEATURE_PV_UNHALT },
 	[KVM_HC_SEND_IPI] = { hc_send_ipi, KVM_FEATURE_PV_SEND_IPI },
+	[KVM_HC_SCHED_YIELD] = { hc_yield, KVM_FEATURE_PV_SCHED_YIELD },
 };
 
 void keel_hypercall(struct keel_vcpu *vcpu)

@@ -179,6 +179,8 @@ void keel_events_settle(struct keel_vcpu *vcpu)
 	event_after_exit(&vcpu->arch.events, &vcpu->arch.vectoring);
 	vcpu->arch.vectoring.kind = EVENT_KIND_NONE;
 	vcpu->arch.inflight = false;
+	if (unlikely(vcpu->arch.pv.eoi_granted))
+		keel_pv_eoi_settle(vcpu);
 }
 
 /* KVM_INTERRUPT: the PIC is in user space, so the vector comes from there. */

@@ -207,22 +207,27 @@ out:
 	return best;
 }
 
-void keel_apic_kick(struct keel_vm *vm, u64 id)
+struct keel_vcpu *keel_apic_find(struct keel_vm *vm, u64 id)
 {
 	const struct keel_apic_map *map;
+	struct keel_vcpu *vcpu = NULL;
 	u32 i;
 
 	rcu_read_lock();
 	map = rcu_dereference(vm->arch.apic_map);
-	for (i = 0; map && i < map->nr; i++) {
-		const struct apic_slot *slot = &map->slot[i];
-
-		if (lapic_physical_id(&slot->addr) == id) {
-			apic_signal(slot->vcpu, KEEL_APIC_KICK);
-			break;
-		}
-	}
+	for (i = 0; map && i < map->nr && !vcpu; i++)
+		if (lapic_physical_id(&map->slot[i].addr) == id)
+			vcpu = map->slot[i].vcpu;
 	rcu_read_unlock();
+	return vcpu;
+}
+
+void keel_apic_kick(struct keel_vm *vm, u64 id)
+{
+	struct keel_vcpu *vcpu = keel_apic_find(vm, id);
+
+	if (vcpu)
+		apic_signal(vcpu, KEEL_APIC_KICK);
 }
 
 int keel_apic_send_many(struct keel_vm *vm, const unsigned long ids[2], u64 first, u64 icr)
@@ -500,12 +505,25 @@ bool keel_apic_take(struct keel_vcpu *vcpu)
 	}
 	if (!event_idle(&vcpu->arch.events) || !keel_interrupt_ready(vcpu))
 		return true;
-	if (pic)
+	if (pic) {
 		vector = keel_chips_pic_intack(vcpu->vm);
-	else
+	} else {
 		lapic_accept(&apic->l, vector);
+		if (vcpu->arch.pv.eoi & KVM_MSR_ENABLED && lapic_end_is_quiet(&apic->l) &&
+		    !keel_chips_eoi_wanted(vcpu, vector))
+			keel_pv_eoi_grant(vcpu);
+	}
 	event_queue_interrupt(&vcpu->arch.events, vector);
 	return false;
+}
+
+void keel_apic_eoi(struct keel_vcpu *vcpu)
+{
+	struct lapic_effect fx = { };
+
+	tpr_from_cr8(vcpu);
+	lapic_eoi(&vcpu->arch.apic->l, &fx);
+	apic_act(vcpu, &fx);
 }
 
 /* Would the halted vCPU go on? */
@@ -534,7 +552,7 @@ static void apic_sleep(struct keel_vcpu *vcpu)
 	u64 ns = ktime_get_ns();
 
 	WRITE_ONCE(vcpu->stat[KEEL_STAT_BLOCKING], 1);
-	keel_vcpu_block(vcpu);
+	keel_vcpu_block(vcpu, vcpu->arch.mp_state == KVM_MP_STATE_HALTED && keel_pv_poll_wanted(vcpu));
 	WRITE_ONCE(vcpu->stat[KEEL_STAT_BLOCKING], 0);
 	ns = ktime_get_ns() - ns;
 	trace_kvm_vcpu_wakeup(ns, true, true);

@@ -55,6 +55,8 @@ bool keel_pv_msr_allowed(struct keel_vcpu *vcpu, u32 index)
 		return keel_pv_feature(vcpu, KVM_FEATURE_CLOCKSOURCE2);
 	case MSR_KVM_STEAL_TIME:
 		return keel_pv_feature(vcpu, KVM_FEATURE_STEAL_TIME);
+	case MSR_KVM_PV_EOI_EN:
+		return keel_pv_feature(vcpu, KVM_FEATURE_PV_EOI);
 	case MSR_KVM_POLL_CONTROL:
 		return keel_pv_feature(vcpu, KVM_FEATURE_POLL_CONTROL);
 	}
@@ -72,6 +74,8 @@ u64 keel_pv_msr_get(struct keel_vcpu *vcpu, u32 index)
 		return vcpu->arch.pv.time;
 	case MSR_KVM_STEAL_TIME:
 		return vcpu->arch.pv.steal;
+	case MSR_KVM_PV_EOI_EN:
+		return vcpu->arch.pv.eoi;
 	}
 	return 0;
 }
@@ -101,8 +105,38 @@ void keel_pv_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value)
 		if (value & KVM_MSR_ENABLED)
 			due(vcpu, KEEL_PV_STEAL);
 		break;
+	case MSR_KVM_PV_EOI_EN:
+		pv->eoi = value;
+		pv->eoi_granted = vcpu->arch.eoi_due = false;
+		break;
 	}
 	pv->active = (pv->time | pv->steal) & KVM_MSR_ENABLED;
+}
+
+bool keel_pv_poll_wanted(struct keel_vcpu *vcpu)
+{
+	return msr_load(msr_find(MSR_KVM_POLL_CONTROL), &vcpu->arch.msrs, MSR_KVM_POLL_CONTROL);
+}
+
+void keel_pv_yield_to(struct keel_vcpu *vcpu, u64 id)
+{
+	vcpu->arch.pv.yield_id = id + 1;
+	keel_vcpu_request_own(vcpu, KEEL_REQ_YIELD);
+}
+
+void keel_pv_yield(struct keel_vcpu *vcpu)
+{
+	u64 id = vcpu->arch.pv.yield_id;
+	struct keel_vcpu *target;
+
+	vcpu->arch.pv.yield_id = 0;
+	if (!id) {
+		keel_vcpu_yield(vcpu);
+		return;
+	}
+	target = keel_apic_find(vcpu->vm, id - 1);
+	if (target && target != vcpu)
+		keel_vcpu_yield_to(target);
 }
 
 /* A processor that starts anew has not said yet where its structures are. */
@@ -110,6 +144,7 @@ void keel_pv_reset(struct keel_vcpu *vcpu)
 {
 	keel_pv_msr_set(vcpu, MSR_KVM_SYSTEM_TIME_NEW, 0);
 	keel_pv_msr_set(vcpu, MSR_KVM_STEAL_TIME, 0);
+	keel_pv_msr_set(vcpu, MSR_KVM_PV_EOI_EN, 0);
 }
 
 void keel_pv_clock_due(struct keel_vcpu *vcpu)
@@ -270,6 +305,56 @@ static void steal_write(struct keel_vcpu *vcpu, struct keel_gpa_series *series)
 			&was.steal, sizeof(was.steal));
 }
 
+static gpa_t eoi_gpa(const struct keel_pv *pv)
+{
+	return to_gpa(pv->eoi & ~(u64)KVM_MSR_ENABLED);
+}
+
+void keel_pv_eoi_grant(struct keel_vcpu *vcpu)
+{
+	preempt_disable();
+	vcpu->arch.pv.eoi_granted = keel_gpa_poke(vcpu->vm, eoi_gpa(&vcpu->arch.pv), KVM_PV_EOI_ENABLED);
+	preempt_enable();
+}
+
+/* The guest was given the bit, and it held @was at the exit. */
+static void eoi_settled(struct keel_vcpu *vcpu, u8 was)
+{
+	vcpu->arch.pv.eoi_granted = vcpu->arch.eoi_due = false;
+	if (!(was & KVM_PV_EOI_MASK))
+		keel_apic_eoi(vcpu);
+}
+
+/*
+ * The grant ends with the first exit after it, used or not: so what the exit's handler, a new interrupt and user
+ * space find is what a guest without this interface would have left. Guests end an interrupt early, as a rule.
+ */
+void keel_pv_eoi_settle(struct keel_vcpu *vcpu)
+{
+	u8 was;
+
+	if (likely(keel_gpa_poke_clear(vcpu->vm, eoi_gpa(&vcpu->arch.pv), &was))) {
+		eoi_settled(vcpu, was);
+		return;
+	}
+	vcpu->arch.eoi_due = true;
+	due(vcpu, KEEL_PV_EOI);
+}
+
+/* The page was away at the exit. */
+static void eoi_late(struct keel_vcpu *vcpu, struct keel_gpa_series *series)
+{
+	gpa_t gpa = eoi_gpa(&vcpu->arch.pv);
+	u8 was = KVM_PV_EOI_ENABLED;
+	const u8 zero = 0;
+
+	if (!vcpu->arch.eoi_due)
+		return;
+	if (!keel_gpa_series_read(series, gpa, &was, 1) && was & KVM_PV_EOI_MASK)
+		keel_gpa_series_write(series, gpa, &zero, 1);
+	eoi_settled(vcpu, was);
+}
+
 void keel_pv_serve(struct keel_vcpu *vcpu)
 {
 	unsigned long what = xchg(&vcpu->arch.pv.due, 0);
@@ -284,6 +369,8 @@ void keel_pv_serve(struct keel_vcpu *vcpu)
 		wall_write(vcpu, &series);
 	if (what & BIT(KEEL_PV_STEAL))
 		steal_write(vcpu, &series);
+	if (what & BIT(KEEL_PV_EOI))
+		eoi_late(vcpu, &series);
 	keel_gpa_end(&series);
 }
 

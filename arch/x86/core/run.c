@@ -46,6 +46,8 @@ int keel_requests_take(struct keel_vcpu *vcpu)
 		keel_msr_filter_changed(vcpu);
 	if (requests & KEEL_REQ_PARAVIRT)
 		keel_pv_serve(vcpu);
+	if (requests & KEEL_REQ_YIELD)
+		keel_pv_yield(vcpu);
 	if (requests & KEEL_REQ_DIRTY_RING && keel_dirty_ring_full(vcpu)) {
 		/* To be looked at again, whatever user space does meanwhile. */
 		keel_vcpu_request_own(vcpu, KEEL_REQ_DIRTY_RING);
@@ -136,6 +138,8 @@ static enum keel_exit_kind guest_visit(struct keel_vcpu *vcpu, enum keel_exit_ki
 		if (vcpu->arch.inflight) {
 			keel_vendor->cancel(vcpu);
 			vcpu->arch.inflight = false;
+			if (vcpu->arch.pv.eoi_granted)
+				keel_pv_eoi_settle(vcpu);
 		}
 		preempt_enable();
 		*next = keel_host_entry_work() ? -EINTR : KEEL_RESUME;
@@ -199,8 +203,12 @@ static void run_out(struct keel_vcpu *vcpu)
 	run->apic_base = vcpu->arch.apic_base;
 	static_assert(KVM_RUN_X86_SMM == 1);
 	run->flags = vcpu->arch.smm.active;
-	if (unlikely(vcpu->arch.debug_active))
-		keel_debug_release(vcpu);
+	if (unlikely(vcpu->arch.leaving)) {
+		if (vcpu->arch.eoi_due)
+			keel_pv_serve(vcpu);
+		if (vcpu->arch.debug_active)
+			keel_debug_release(vcpu);
+	}
 	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
 		keel_sync_out(vcpu);
 }

@@ -231,6 +231,19 @@ void lapic_eoi(struct lapic *l, struct lapic_effect *fx)
 	lapic_ended(l, vector, fx);
 }
 
+bool lapic_end_is_quiet(const struct lapic *l)
+{
+	const u64 *service = &l->pair[LAPIC_ISR >> 5], *level = &l->pair[LAPIC_TMR >> 5];
+	int word = l->isr_top >> 6, i;
+	u64 others = 0;
+
+	if (l->isr_top < 0 || l->irr_top >= 0)
+		return false;
+	for (i = 0; i < 4; i++)
+		others |= i == word ? service[i] & ~BIT64(l->isr_top & 63) : service[i];
+	return !others && !(level[word] & BIT64(l->isr_top & 63));
+}
+
 void lapic_set_tpr(struct lapic *l, u8 tpr)
 {
 	REG(l, LAPIC_TPR) = tpr;

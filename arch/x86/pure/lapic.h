@@ -229,6 +229,12 @@ int lapic_blocked_by_tpr(const struct lapic *l);
 void lapic_accept(struct lapic *l, u8 vector);
 
 /*
+ * Has the end of the highest interrupt in service no effect but to end it? It is an edge, and nothing else is in
+ * service or pending.
+ */
+bool lapic_end_is_quiet(const struct lapic *l);
+
+/*
  * A local interrupt source fires. A fixed one goes to IRR, others become an effect; masked ones
  * are lost. True when the vCPU has something new to look at. Triggers count as edges: call it when
  * the line rises. LAPIC_LVT_CMCI without config.cmci does nothing.

@@ -123,7 +123,7 @@ static void test_lists(void)
 	static const u32 base[] = {
 		0x10, 0x9e, 0x174, 0x175, 0x176, 0x277, 0x1a0, 0x17a, 0x17b, 0x8b, 0xc0000081, 0xc0000082,
 		0xc0000083, 0xc0000084, 0xc0000102, 0xc0010015, 0xc0011029, 0x11, 0x12, 0x4b564d00,
-		0x4b564d01, 0x4b564d03, 0x4b564d05,
+		0x4b564d01, 0x4b564d03, 0x4b564d04, 0x4b564d05,
 	};
 	/* Only with the feature; never while there is no count of SMIs, no XSAVES. */
 	static const u32 gated[] = { 0x3b, 0x48, 0x10a, 0x6e0, 0xc0000103, 0xc001011f };
@@ -381,7 +381,9 @@ static void test_writes(void)
 		{ 0x4b564d03, 0x1041, G, false, MSR_OK, 0x1041 },
 		{ 0x4b564d03, 0x1021, G, false, MSR_GP, 0 },
 		{ 0x4b564d03, 0x1042, V, false, MSR_GP, 0 },
-		{ 0x4b564d04, 0, V, true, MSR_UNKNOWN, 0 },
+		{ 0x4b564d04, 0x1005, G, false, MSR_OK, 0x1005 },
+		{ 0x4b564d04, 0x1003, G, false, MSR_GP, 0 },
+		{ 0x4b564d04, 0x1002, V, false, MSR_GP, 0 },
 		{ 0x4b564d05, 0, G, false, MSR_OK, 0 },
 		{ 0x4b564d05, 2, G, false, MSR_GP, 0 },
 		{ 0x4b564d0f, 0, V, true, MSR_UNKNOWN, 0 },

@@ -244,6 +244,9 @@ struct keel_pv {
 	struct task_struct *task;	/* P: whose run_delay it is; for comparison only */
 	u64 run_delay;			/* P: how long the thread had waited for a CPU, as accounted for */
 	u64 stolen;			/* P: ns the guest was not told of yet */
+	u64 eoi;			/* V: MSR_KVM_PV_EOI_EN */
+	u64 yield_id;			/* V: APIC id + 1 of whom KEEL_REQ_YIELD is for, or 0: anybody */
+	bool eoi_granted;		/* V: the guest may end its interrupt by clearing the bit there */
 };
 
 /*
@@ -294,7 +297,13 @@ struct keel_vcpu_arch {
 	struct event_vectoring vectoring; /* V: delivery the last exit interrupted */
 	bool inflight;			/* V: an event was put before the CPU at the last entry */
 	bool windows;			/* V: window() was asked for something, core/inject.c */
-	bool debug_active;		/* V: DR0 to DR3 are switched around a stay in the guest, core/debug.c */
+	union {
+		struct {
+			bool debug_active; /* V: DR0 to DR3 are switched around a stay in the guest, core/debug.c */
+			bool eoi_due;	/* V: what became of the granted EOI is not known yet, core/pv.c */
+		};
+		u16 leaving;		/* any of the two: work when KVM_RUN returns */
+	};
 	bool has_run;			/* V: KVM_RUN was called */
 	struct keel_emul *emul;		/* O: core/emul.c: the instruction under emulation */
 	struct keel_cpuid cpuid;	/* O: core/cpuid.c */

@@ -395,7 +395,7 @@ TEST(not_without_apics)
 /* What CPUID does not show is not there, if user space wants that. */
 TEST(enforced)
 {
-	static const uint32_t msrs[] = { 0x11, 0x12, 0x4b564d00, 0x4b564d01, STEAL_MSR, POLL_MSR };
+	static const uint32_t msrs[] = { 0x11, 0x12, 0x4b564d00, 0x4b564d01, STEAL_MSR, 0x4b564d04, POLL_MSR };
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID, .args = { 1 } };
 	struct vm *vm = chips_vm();
 	struct vcpu *v = vm_vcpu(vm, 0);
