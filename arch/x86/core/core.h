@@ -251,6 +251,17 @@ int keel_apic_send(struct keel_vm *vm, const struct lapic_ipi *ipi, const struct
 struct keel_vcpu *keel_apic_find(struct keel_vm *vm, u64 id);
 /* Wake the vCPU with that APIC id as from HLT, now or when it comes to one. [A] */
 void keel_apic_kick(struct keel_vm *vm, u64 id);
+#define KEEL_ICR_LOGICAL BIT64(11)
+#define KEEL_ICR_SHORTHAND BITS64(19, 18)
+#define KEEL_IPI_STEP 64u	/* APICs to look at with IRQs off, or without a chance to be preempted */
+
+/* Is an IPI of the vCPU's too much work for IRQs off? [A] */
+static inline bool keel_apic_ipi_long(const struct keel_vcpu *vcpu, u64 icr)
+{
+	return unlikely(READ_ONCE(vcpu->vm->nr_vcpus) > KEEL_IPI_STEP) &&
+	       (icr & (KEEL_ICR_LOGICAL | KEEL_ICR_SHORTHAND) || icr >> 32 == 0xffffffff);
+}
+
 /*
  * Send a fixed interrupt or an NMI, as @icr says, to the ids @first + n of the bits n set in @ids.
  * Return: how many took it, or -KVM_EINVAL (another kind of message). [A]

@@ -65,11 +65,13 @@ static bool do_rdmsr(struct keel_vcpu *vcpu)
 	return done;
 }
 
-/* Publishing an APIC's new address may sleep. */
+/* Publishing an APIC's new address may sleep, and an IPI to many takes its time. */
 static bool wrmsr_sleeps(const struct keel_vcpu *vcpu)
 {
 	u32 index = keel_gpr32(vcpu, KEEL_RCX);
 
+	if (index == LAPIC_MSR_ICR)
+		return vcpu->arch.apic && keel_apic_ipi_long(vcpu, keel_edx_eax(vcpu));
 	return vcpu->arch.apic && (index == X86_MSR_APIC_BASE || (keel_apic_msr(index) && !keel_apic_msr_hot(index)));
 }
 

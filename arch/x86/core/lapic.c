@@ -24,12 +24,11 @@
 #include <linux/math64.h>
 #include <linux/moduleparam.h>
 #include <linux/nospec.h>
+#include <linux/refcount.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #define APIC_PAGE_MASK BITS64(51, 12)
-#define ICR_LOGICAL BIT64(11)
-#define ICR_SHORTHAND BITS64(19, 18)
 
 static unsigned int lapic_timer_min_us = 200;
 module_param_named(min_timer_period_us, lapic_timer_min_us, uint, 0644);
@@ -42,13 +41,21 @@ struct apic_slot {
 	struct lapic_addr addr;
 };
 
-/* All APICs of a VM, by id. Immutable. */
+/* All APICs of a VM, by id. Immutable but for its users. */
 struct keel_apic_map {
 	struct rcu_head rcu;
+	refcount_t users;		/* vm->arch.apic_map, and those who walk it in steps */
 	u32 nr;
 	bool by_id;			/* slot[i] has id i, and no other answers to it: physical ids need no search */
 	struct apic_slot slot[];
 };
+
+/* Readers may still look at it. */
+static void map_put(struct keel_apic_map *map)
+{
+	if (refcount_dec_and_test(&map->users))
+		kvfree_rcu(map, rcu);
+}
 
 static void map_rebuild(struct keel_vm *vm)
 {
@@ -63,6 +70,7 @@ static void map_rebuild(struct keel_vm *vm)
 	/* A map that is too old would lose interrupts: small, and worth waiting for memory. */
 	map = kvzalloc(struct_size(map, slot, nr), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
 	map->by_id = true;
+	refcount_set(&map->users, 1);
 	xa_for_each(&vm->vcpus, id, vcpu) {
 		struct apic_slot *slot = &map->slot[map->nr];
 
@@ -75,7 +83,7 @@ static void map_rebuild(struct keel_vm *vm)
 	}
 	old = rcu_replace_pointer(vm->arch.apic_map, map, lockdep_is_held(&vm->arch.map_lock));
 	if (old)
-		kvfree_rcu(old, rcu);
+		map_put(old);
 }
 
 /* The owner's addresses changed. Context: task, IRQs on. */
@@ -171,12 +179,43 @@ static struct keel_vcpu *lowest(const struct keel_apic_map *map, const struct la
 	return map->slot[i].vcpu;
 }
 
-int keel_apic_send(struct keel_vm *vm, const struct lapic_ipi *ipi, const struct keel_vcpu *sender)
+static int send_range(const struct keel_apic_map *map, u32 first, u32 end, const struct lapic_ipi *ipi,
+		      const struct keel_vcpu *sender)
 {
-	const struct keel_apic_map *map;
-	struct keel_vcpu *vcpu;
 	int best = KEEL_IRQ_MASKED;
 	u32 i;
+
+	for (i = first; i < end; i++) {
+		const struct apic_slot *slot = &map->slot[i];
+
+		if (lapic_takes(&slot->addr, ipi, slot->vcpu == sender))
+			best = max(best, apic_deliver(slot->vcpu, ipi));
+	}
+	return best;
+}
+
+/*
+ * A vCPU's own message to many, a few at a time: in between others may have the CPU. The vCPUs live as long as the
+ * VM, and the map is held; those that come meanwhile were not there when it was sent.
+ */
+static int send_in_steps(struct keel_apic_map *map, const struct lapic_ipi *ipi, const struct keel_vcpu *sender)
+{
+	int best = KEEL_IRQ_MASKED;
+	u32 first;
+
+	for (first = 0; first < map->nr; first += KEEL_IPI_STEP) {
+		best = max(best, send_range(map, first, min(first + KEEL_IPI_STEP, map->nr), ipi, sender));
+		cond_resched();
+	}
+	map_put(map);
+	return best;
+}
+
+int keel_apic_send(struct keel_vm *vm, const struct lapic_ipi *ipi, const struct keel_vcpu *sender)
+{
+	struct keel_apic_map *map;
+	struct keel_vcpu *vcpu;
+	int best = KEEL_IRQ_MASKED;
 
 	rcu_read_lock();
 	map = rcu_dereference(vm->arch.apic_map);
@@ -196,12 +235,12 @@ int keel_apic_send(struct keel_vm *vm, const struct lapic_ipi *ipi, const struct
 			best = apic_deliver(slot->vcpu, ipi);
 		goto out;
 	}
-	for (i = 0; i < map->nr; i++) {
-		const struct apic_slot *slot = &map->slot[i];
-
-		if (lapic_takes(&slot->addr, ipi, slot->vcpu == sender))
-			best = max(best, apic_deliver(slot->vcpu, ipi));
+	/* The vCPU's own thread holds no lock; keel_apic_ipi_long() sees to it that IRQs are on when it matters. */
+	if (sender && map->nr > KEEL_IPI_STEP && !irqs_disabled() && refcount_inc_not_zero(&map->users)) {
+		rcu_read_unlock();
+		return send_in_steps(map, ipi, sender);
 	}
+	best = send_range(map, 0, map->nr, ipi, sender);
 out:
 	rcu_read_unlock();
 	return best;
@@ -239,15 +278,18 @@ int keel_apic_send_many(struct keel_vm *vm, const unsigned long ids[2], u64 firs
 		.wide = true,
 	};
 	const struct keel_apic_map *map;
+	u64 end = first + 128;
+	u32 i, last;
 	int n = 0;
-	u32 i;
 
 	/* A logical destination or a shorthand makes no sense with a list of ids. */
-	if ((ipi.mode != LAPIC_FIXED && ipi.mode != LAPIC_NMI) || icr & (ICR_LOGICAL | ICR_SHORTHAND))
+	if ((ipi.mode != LAPIC_FIXED && ipi.mode != LAPIC_NMI) || icr & (KEEL_ICR_LOGICAL | KEEL_ICR_SHORTHAND))
 		return -KVM_EINVAL;
 	rcu_read_lock();
 	map = rcu_dereference(vm->arch.apic_map);
-	for (i = 0; map && i < map->nr; i++) {
+	i = map && map->by_id && end > first ? min_t(u64, first, map->nr) : 0;
+	last = map ? map->by_id ? min_t(u64, end, map->nr) : map->nr : 0;
+	for (; i < last; i++) {
 		const struct apic_slot *slot = &map->slot[i];
 		u64 bit = lapic_physical_id(&slot->addr) - first;
 
@@ -750,13 +792,18 @@ long keel_lapic_get(struct keel_call *call)
 {
 	struct keel_vcpu *vcpu = call->vcpu;
 	struct kvm_lapic_state *out = call->arg;
+	u64 now;
 
 	if (!vcpu->arch.apic)
 		return -EINVAL;
 	apic_claim(vcpu);
 	posted_take(vcpu->arch.apic);
 	tpr_from_cr8(vcpu);
-	lapic_export(&vcpu->arch.apic->l, ktime_get_ns(), call->vm->arch.x2apic_api, (u8 *)out->regs);
+	now = ktime_get_ns();
+	if (lapic_timer_expire(&vcpu->arch.apic->l, now, keel_tsc_read(vcpu)))
+		vcpu->arch.irq_check = true;
+	timer_arm(vcpu);
+	lapic_export(&vcpu->arch.apic->l, now, call->vm->arch.x2apic_api, (u8 *)out->regs);
 	return 0;
 }
 

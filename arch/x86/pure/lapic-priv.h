@@ -27,7 +27,13 @@ u32 lapic_timer_count(const struct lapic *l, u64 now_ns);
 /* Nothing is to come; registers stay. */
 void lapic_timer_stop(struct lapic *l);
 
-/* After an import: the count goes on from @current, or starts over when that is 0 or too high. */
-void lapic_timer_restore(struct lapic *l, u32 current, u64 now_ns);
+/* The initial count of a one-shot timer that has run down, else 0. */
+u32 lapic_timer_spent(const struct lapic *l);
+
+/*
+ * After an import: the count goes on from @current, or starts over when that is 0 or too high. @spent is what
+ * lapic_timer_spent() said before: the same timer run down is what is put back, and stays so.
+ */
+void lapic_timer_restore(struct lapic *l, u32 current, u32 spent, u64 now_ns);
 
 #endif /* KEEL_PURE_LAPIC_PRIV_H */

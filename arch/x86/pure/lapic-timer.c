@@ -179,11 +179,24 @@ void lapic_timer_set_divide(struct lapic *l, u32 value, u64 now_ns)
 		l->due_ns = now_ns + left * tick_ns(l);
 }
 
-void lapic_timer_restore(struct lapic *l, u32 current, u64 now_ns)
+u32 lapic_timer_spent(const struct lapic *l)
+{
+	return timer_mode(l) == ONE_SHOT && l->hw_enabled && !l->armed ? REG(l, LAPIC_TIMER_INITIAL) : 0;
+}
+
+/*
+ * Some VMMs leave the current count out. So to an APIC that is not this one 0 does not say that the timer has run
+ * down: an interrupt too many does less harm than one too few.
+ */
+void lapic_timer_restore(struct lapic *l, u32 current, u32 spent, u64 now_ns)
 {
 	u32 initial = REG(l, LAPIC_TIMER_INITIAL);
 
 	if (timer_mode(l) == DEADLINE)
 		return;
+	if (!current && spent == initial && timer_mode(l) == ONE_SHOT) {
+		lapic_timer_stop(l);
+		return;
+	}
 	start_count(l, current && current < initial ? current : initial, now_ns);
 }

@@ -736,7 +736,7 @@ static u32 import_mask(const struct lapic *l, u32 offset)
 bool lapic_import(struct lapic *l, const u8 page[LAPIC_PAGE_SIZE], u64 now_ns, unsigned int api,
 		  struct lapic_effect *fx)
 {
-	u32 id = page_get(page, LAPIC_ID), lvt_timer, offset;
+	u32 id = page_get(page, LAPIC_ID), spent = lapic_timer_spent(l), lvt_timer, offset;
 
 	if (l->x2apic && api & LAPIC_API_IDS32 && id != l->id)
 		return false;
@@ -753,7 +753,7 @@ bool lapic_import(struct lapic *l, const u8 page[LAPIC_PAGE_SIZE], u64 now_ns, u
 	REG(l, LAPIC_DFR) |= l->x2apic ? ~0u : DFR_ONES;
 	l->esr_pending = 0;
 	lapic_derive(l);
-	lapic_timer_restore(l, page_get(page, LAPIC_TIMER_CURRENT), now_ns);
+	lapic_timer_restore(l, page_get(page, LAPIC_TIMER_CURRENT), spent, now_ns);
 	fx->flags |= LAPIC_FX_TIMER | LAPIC_FX_EVAL | LAPIC_FX_ADDR;
 	return true;
 }

@@ -339,13 +339,14 @@ bool lapic_msi_decode(u64 address, u32 data, unsigned int api, struct lapic_ipi 
  * it has all 32. The TSC deadline is not part of the page.
  */
 
-/* Fills all of @page. */
+/* Fills all of @page. Call lapic_timer_expire() with the same time before: a count of 0 means that it was delivered. */
 void lapic_export(const struct lapic *l, u64 now_ns, unsigned int api, u8 page[LAPIC_PAGE_SIZE]);
 
 /*
  * False, with nothing changed, when the id is not the vCPU's although it is to be given in full.
  * Reserved bits are dropped, read-only and derived registers recomputed. The timer goes on from
- * the current count, or from the initial count when that is 0 or above it.
+ * the current count, or from the initial count when that is 0 or above it; but a one-shot timer
+ * that has run down here and is put back as it is stays silent.
  */
 bool lapic_import(struct lapic *l, const u8 page[LAPIC_PAGE_SIZE], u64 now_ns, unsigned int api,
 		  struct lapic_effect *fx);

@@ -485,6 +485,8 @@ static u32 ref_page(const u8 *page, u32 offset)
 static bool ref_import(const u8 *page, unsigned int api)
 {
 	u32 current = ref_page(page, 0x390), id = ref_page(page, 0x20);
+	bool ran_down = ref.on && ref_mode() == 0 && !ref.armed;
+	u32 before = ref.initial;
 
 	if (ref.x2 && api & LAPIC_API_IDS32 && id != ref.id)
 		return false;
@@ -511,7 +513,9 @@ static bool ref_import(const u8 *page, unsigned int api)
 		ref.tmr[v] = ref_page(page, 0x180 + at) >> bit & 1;
 		ref.irr[v] = ref_page(page, 0x200 + at) >> bit & 1;
 	}
-	if (ref_mode() != 2)
+	if (ref_mode() == 0 && ran_down && !current && before == ref.initial)
+		ref.armed = false;
+	else if (ref_mode() != 2)
 		ref_start(current && current < ref.initial ? current : ref.initial);
 	return true;
 }

@@ -51,8 +51,71 @@ static void test_quiet_end(void)
 	test_context("%s", "");
 }
 
+#define ONE_SHOT 0x31
+#define PERIODIC 0x20031
+
+static void set(u32 offset, u32 value, u64 now)
+{
+	struct lapic_effect fx = {};
+
+	lapic_write(&l, offset, value, now, &fx);
+}
+
+/* A timer of 1000 counts begins at 0; its state is taken and put back at @when. */
+static void round_trip(u32 mode, u64 when, bool elsewhere)
+{
+	struct lapic_effect fx = {};
+	u8 page[LAPIC_PAGE_SIZE];
+
+	ready();
+	set(0x320, mode, 0);
+	set(LAPIC_TIMER_DIVIDE, 0xb, 0);
+	set(LAPIC_TIMER_INITIAL, 1000, 0);
+	lapic_timer_expire(&l, when, 0);
+	lapic_export(&l, when, 0, page);
+	if (elsewhere)
+		ready();
+	CHECK(lapic_import(&l, page, when, 0, &fx));
+}
+
+/* "APIC Timer": a one-shot timer that has run down stays at 0 until it is started. */
+static void test_timer_state(void)
+{
+	u64 when = 0;
+
+	/* It fired: the interrupt is part of the state, and comes once. */
+	round_trip(ONE_SHOT, 1000, false);
+	CHECK_EQ(lapic_timer_next(&l, &when), LAPIC_TIMER_NONE);
+	CHECK_EQ(lapic_pending(&l), 0x31);
+	CHECK_EQ(lapic_read(&l, LAPIC_TIMER_CURRENT, 1500), 0);
+	lapic_accept(&l, 0x31);
+	CHECK(!lapic_timer_expire(&l, 1 << 20, 0));
+	CHECK_EQ(lapic_pending(&l), -1);
+	/* It can be started again. */
+	set(LAPIC_TIMER_INITIAL, 1000, 5000);
+	CHECK_EQ(lapic_timer_next(&l, &when), LAPIC_TIMER_NS);
+	CHECK_EQ(when, 6000);
+	/* It runs: it goes on. */
+	round_trip(ONE_SHOT, 999, false);
+	CHECK_EQ(lapic_timer_next(&l, &when), LAPIC_TIMER_NS);
+	CHECK_EQ(when, 1000);
+	CHECK_EQ(lapic_pending(&l), -1);
+	round_trip(PERIODIC, 2300, false);
+	CHECK_EQ(lapic_timer_next(&l, &when), LAPIC_TIMER_NS);
+	CHECK_EQ(when, 3000);
+	/* Elsewhere nobody knows whether the count was left out. */
+	round_trip(ONE_SHOT, 1000, true);
+	CHECK_EQ(lapic_timer_next(&l, &when), LAPIC_TIMER_NS);
+	CHECK_EQ(when, 2000);
+	CHECK_EQ(lapic_pending(&l), 0x31);
+	round_trip(ONE_SHOT, 400, true);
+	CHECK_EQ(lapic_timer_next(&l, &when), LAPIC_TIMER_NS);
+	CHECK_EQ(when, 1000);
+}
+
 int main(void)
 {
 	test_quiet_end();
+	test_timer_state();
 	return test_done("lapic-state");
 }

@@ -510,6 +510,54 @@ TEST(timer_one_shot)
 	vm_free(vm);
 }
 
+/* Starts a one-shot timer of EDI counts, vector 0x51, and reports all the time. */
+GUEST(timed, 64,
+	"mov $" APIC ", %ebx\n"
+	"movl $0x1ff, 0xf0(%rbx)\n"
+	"movl $0xb, 0x3e0(%rbx)\n"
+	"movl $0x51, 0x320(%rbx)\n"
+	"mov %edi, 0x380(%rbx)\n"
+	"sti\n"
+	"1: out %al, $0xf1\n"
+	"jmp 1b\n");
+
+/* A timer that has run down stays so when its state is taken and put back; one that is about to is not lost. */
+TEST(timer_state)
+{
+	struct vcpu *v = MACHINE(1, timed)->vcpus[0];
+	volatile uint32_t *count = (uint32_t *)(v->vm->ram + COUNT) + 0x51;
+	struct kvm_lapic_state s;
+	struct kvm_regs r;
+	uint32_t value, i;
+
+	for (i = 1; i <= 2; i++) {
+		vcpu_regs(v, &r);
+		r.rip = VM_CODE;
+		r.rdi = i == 1 ? 100000 : 100000000;
+		vcpu_set_regs(v, &r);
+		RUN_TO_REPORT(v, value);
+		usleep(200000);
+		if (i == 2) {
+			/* Its time is over, and the guest has not run since. */
+			ASSERT_EQ(0, xioctlp(v->fd, KVM_GET_LAPIC, &s));
+			EXPECT_EQ(0, *(uint32_t *)(s.regs + 0x390));
+			EXPECT_EQ(1u << 17, *(uint32_t *)(s.regs + 0x220));
+			ASSERT_EQ(0, xioctlp(v->fd, KVM_SET_LAPIC, &s));
+		}
+		RUN_TO_REPORT(v, value);
+		RUN_TO_REPORT(v, value);
+		EXPECT_EQ(i, *count);
+	}
+	for (i = 0; i < 10; i++) {
+		ASSERT_EQ(0, xioctlp(v->fd, KVM_GET_LAPIC, &s));
+		ASSERT_EQ(0, xioctlp(v->fd, KVM_SET_LAPIC, &s));
+		usleep(i ? 1000 : 200000);
+		RUN_TO_REPORT(v, value);
+		RUN_TO_REPORT(v, value);
+		EXPECT_EQ(2, *count);
+	}
+}
+
 TEST(timer_periodic)
 {
 	struct vm *vm = MACHINE(1, timer);
