@@ -4,6 +4,7 @@
  *
  * Owns: the misc device and the order of module init. Contexts: module init and exit, open.
  */
+#include <keel/apf.h>
 #include <keel/arch.h>
 #include <keel/ioctl.h>
 #include <keel/irq.h>
@@ -42,9 +43,12 @@ static int __init keel_module_init(void)
 	err = keel_irqfd_module_init();
 	if (err)
 		goto vcpu_exit;
-	err = keel_arch_init();
+	err = keel_apf_module_init();
 	if (err)
 		goto irqfd_exit;
+	err = keel_arch_init();
+	if (err)
+		goto apf_exit;
 	err = keel_power_init();
 	if (err)
 		goto arch_exit;
@@ -61,6 +65,8 @@ power_exit:
 	keel_power_exit();
 arch_exit:
 	keel_arch_exit();
+apf_exit:
+	keel_apf_module_exit();
 irqfd_exit:
 	keel_irqfd_module_exit();
 vcpu_exit:
@@ -76,6 +82,7 @@ static void __exit keel_module_exit(void)
 	keel_notify_drain();
 	keel_power_exit();
 	keel_arch_exit();
+	keel_apf_module_exit();
 	keel_irqfd_module_exit();
 	keel_vcpu_module_exit();
 	rcu_barrier(); /* objects freed by call_rcu() callbacks of this module */

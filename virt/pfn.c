@@ -137,9 +137,10 @@ static int get_raw_locked(u64 hva, bool write, struct keel_pfn *out)
 }
 
 /* Fault the page in. May sleep. */
-static int get_slow(u64 hva, bool write, struct keel_pfn *out)
+static int get_slow(u64 hva, unsigned int how, struct keel_pfn *out)
 {
-	unsigned int flags = FOLL_HWPOISON | (write ? FOLL_WRITE : 0);
+	bool write = how & KEEL_PFN_WRITE;
+	unsigned int flags = FOLL_HWPOISON | (write ? FOLL_WRITE : 0) | (how & KEEL_PFN_NOWAIT ? FOLL_NOWAIT : 0);
 	long got = get_user_pages_unlocked(hva, 1, out->page, flags);
 	int ret;
 
@@ -151,6 +152,8 @@ static int get_slow(u64 hva, bool write, struct keel_pfn *out)
 	}
 	if (got == -EHWPOISON || got == -EINTR)
 		return got;
+	if (how & KEEL_PFN_NOWAIT && (!got || got == -EAGAIN || got == -EBUSY))
+		return -EBUSY;
 	if (fatal_signal_pending(current) || mmap_read_lock_killable(current->mm))
 		return -EINTR;
 	ret = get_raw_locked(hva, write, out);
@@ -158,8 +161,9 @@ static int get_slow(u64 hva, bool write, struct keel_pfn *out)
 	return ret;
 }
 
-int keel_pfn_get(const struct slot_geo *geo, gfn_t gfn, bool write, struct keel_pfn *out)
+int keel_pfn_get(const struct slot_geo *geo, gfn_t gfn, unsigned int how, struct keel_pfn *out)
 {
+	bool write = how & KEEL_PFN_WRITE;
 	unsigned int max = geo->flags & SLOTGEO_LOG_DIRTY ? 1 : slotgeo_max_level(geo, gfn);
 	unsigned int level = max > 1 ? host_level(slotgeo_hva(geo, gfn)) : 1;
 	unsigned int nr = level > 1 ? 1 : around(geo, gfn);
@@ -172,7 +176,7 @@ int keel_pfn_get(const struct slot_geo *geo, gfn_t gfn, bool write, struct keel_
 	/* A read asks for a writable mapping too, as long as that costs the host nothing. */
 	if (!level || (!(writable && get_fast(hva, nr, true, out)) &&
 		       (write || !get_fast(hva, nr, false, out)))) {
-		ret = get_slow(hva, write, out);
+		ret = get_slow(hva, how, out);
 		if (ret)
 			return ret;
 	}

@@ -134,6 +134,7 @@ bool keel_vm_request_all(struct keel_vm *vm, unsigned long requests)
 
 static void vcpu_free(struct keel_vcpu *vcpu)
 {
+	keel_apf_flush(vcpu);
 	keel_arch_vcpu_free(vcpu);
 	keel_dirty_ring_free(vcpu);
 	free_page((unsigned long)vcpu->pio_data);

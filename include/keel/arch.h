@@ -90,6 +90,9 @@ int keel_arch_irq_set(struct keel_vm *vm, const struct keel_irq_target *target, 
 /* The routing table was replaced. Context: task, vm->irq.lock held. */
 void keel_arch_irq_routed(struct keel_vm *vm);
 
+/* A page that @vcpu asked for asynchronously is there. Context: any, a spinlock held, IRQs off. */
+void keel_arch_apf_done(struct keel_vcpu *vcpu);
+
 /* --- rows ------------------------------------------------------------------------------------ */
 
 extern const struct keel_ioctl_table keel_arch_system_ioctls, keel_arch_vm_ioctls, keel_arch_vcpu_ioctls;

@@ -180,12 +180,15 @@ struct keel_pfn {
 	bool device;			/* not RAM: map uncached */
 };
 
+#define KEEL_PFN_WRITE	BIT(0)	/* a write fault */
+#define KEEL_PFN_NOWAIT	BIT(1)	/* wait neither for the disk nor for user space */
+
 /*
  * Find the host page behind @gfn of @slot geometry @geo (a copy: no lock is held across the lookup).
- * @write: a write fault. Faults the page in when needed; may sleep; takes mmap_lock.
- * Return: 0; -EINTR (signal); -EAGAIN: retry; -EHWPOISON; -EFAULT.
+ * Faults the page in when needed; may sleep; takes mmap_lock.
+ * Return: 0; -EINTR (signal); -EAGAIN: retry; -EBUSY: not without waiting; -EHWPOISON; -EFAULT.
  */
-int keel_pfn_get(const struct slot_geo *geo, gfn_t gfn, bool write, struct keel_pfn *out);
+int keel_pfn_get(const struct slot_geo *geo, gfn_t gfn, unsigned int how, struct keel_pfn *out);
 
 /*
  * Mark the first @nr pages dirty, if writable: they are about to be mapped where the guest may

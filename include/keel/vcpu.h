@@ -4,6 +4,7 @@
 #define KEEL_VCPU_H
 
 #include <asm/keel_arch.h>
+#include <keel/apf.h>
 #include <keel/halt.h>
 #include <keel/mem.h>
 #include <keel/uapi.h>
@@ -42,6 +43,7 @@ struct keel_vcpu {
 	unsigned long requests;			/* A: KEEL_REQ_* */
 	struct rcuwait wait;			/* A: the thread that sleeps in keel_vcpu_block() */
 	struct preempt_notifier preempt;	/* P */
+	struct keel_apf apf;			/* O: virt/apf.c */
 	struct keel_halt halt;			/* O: virt/halt.c */
 
 	bool sigset_active;			/* V */

@@ -267,6 +267,7 @@ static inline bool keel_apic_ipi_long(const struct keel_vcpu *vcpu, u64 icr)
  * Return: how many took it, or -KVM_EINVAL (another kind of message). [A]
  */
 int keel_apic_send_many(struct keel_vm *vm, const unsigned long ids[2], u64 first, u64 icr);
+void keel_apic_post_self(struct keel_vcpu *vcpu, u8 vector);	/* an edge */
 void keel_apic_pic_raised(struct keel_vm *vm);	/* the PIC's output rose [A] */
 void keel_apic_serve(struct keel_vcpu *vcpu);	/* KEEL_REQ_EVENT */
 /* Queue the interrupt that is due; true: one waits for the interrupt window. */
@@ -407,7 +408,7 @@ void keel_hypercall(struct keel_vcpu *vcpu);
 
 /* --- pv.c: structures shared with a paravirtual guest. [loaded unless noted] ------------------------------ */
 
-enum keel_pv_due { KEEL_PV_CLOCK, KEEL_PV_WALL, KEEL_PV_STEAL, KEEL_PV_EOI };
+enum keel_pv_due { KEEL_PV_CLOCK, KEEL_PV_WALL, KEEL_PV_STEAL, KEEL_PV_EOI, KEEL_PV_APF };
 
 /* May the vCPU use the feature (KVM_FEATURE_*)? Only user space's wish that its CPUID decides makes it ask. [A] */
 bool keel_pv_feature(struct keel_vcpu *vcpu, unsigned int feature);
@@ -446,6 +447,23 @@ void keel_pv_clock_due(struct keel_vcpu *vcpu);
 void keel_pv_clocks_due(struct keel_vm *vm);
 void keel_pv_reset(struct keel_vcpu *vcpu);	/* INIT */
 long keel_pv_clock_ctrl(struct keel_call *call);
+
+/* --- apf.c: asynchronous page faults. [loaded unless noted] ------------------------------------------------ */
+
+u64 keel_apf_msr_get(struct keel_vcpu *vcpu, u32 index);
+void keel_apf_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value);	/* [also I] */
+bool keel_apf_wanted(struct keel_vcpu *vcpu);
+/* Tell the guest now that it has to wait for the page behind @hva: false when it cannot be told. [S] */
+bool keel_apf_fault(struct keel_vcpu *vcpu, u64 hva, bool write);
+struct keel_gpa_series;
+/* Tell it of a page that has come. [S] */
+void keel_apf_serve(struct keel_vcpu *vcpu, struct keel_gpa_series *series);
+
+/* Can the guest do something else than wait for a page? */
+static inline bool keel_apf_possible(struct keel_vcpu *vcpu)
+{
+	return unlikely(vcpu->arch.apf.en & KVM_ASYNC_PF_ENABLED) && keel_apf_wanted(vcpu);
+}
 
 /* --- tsc.c, clock.c --------------------------------------------------------------------------------------- */
 

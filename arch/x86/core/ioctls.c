@@ -244,6 +244,8 @@ const struct keel_cap keel_arch_caps[] = {
 	{ .nr = KVM_CAP_MULTI_ADDRESS_SPACE, .value = KEEL_NR_SPACES },
 	{ .nr = KVM_CAP_ENFORCE_PV_FEATURE_CPUID, .value = 1 },
 	{ .nr = KVM_CAP_STEAL_TIME, .value = KEEL_HOST_RUN_DELAY },
+	{ .nr = KVM_CAP_ASYNC_PF, .value = 1 },
+	{ .nr = KVM_CAP_ASYNC_PF_INT, .value = 1 },
 	{ .nr = KVM_CAP_VCPU_EVENTS, .value = 1 },
 	{ .nr = KVM_CAP_DEBUGREGS, .value = 1 },
 	{ .nr = KVM_CAP_XSAVE, .check = has_xsave },

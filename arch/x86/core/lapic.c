@@ -135,6 +135,11 @@ static int apic_post(struct keel_vcpu *vcpu, u8 vector, bool level)
 	return known ? KEEL_IRQ_COALESCED : KEEL_IRQ_DELIVERED;
 }
 
+void keel_apic_post_self(struct keel_vcpu *vcpu, u8 vector)
+{
+	apic_post(vcpu, vector, false);
+}
+
 static int apic_deliver(struct keel_vcpu *vcpu, const struct lapic_ipi *ipi)
 {
 	struct keel_apic *apic = vcpu->arch.apic;

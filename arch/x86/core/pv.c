@@ -57,6 +57,11 @@ bool keel_pv_msr_allowed(struct keel_vcpu *vcpu, u32 index)
 		return keel_pv_feature(vcpu, KVM_FEATURE_STEAL_TIME);
 	case MSR_KVM_PV_EOI_EN:
 		return keel_pv_feature(vcpu, KVM_FEATURE_PV_EOI);
+	case MSR_KVM_ASYNC_PF_EN:
+		return keel_pv_feature(vcpu, KVM_FEATURE_ASYNC_PF);
+	case MSR_KVM_ASYNC_PF_INT:
+	case MSR_KVM_ASYNC_PF_ACK:
+		return keel_pv_feature(vcpu, KVM_FEATURE_ASYNC_PF_INT);
 	case MSR_KVM_POLL_CONTROL:
 		return keel_pv_feature(vcpu, KVM_FEATURE_POLL_CONTROL);
 	}
@@ -76,8 +81,9 @@ u64 keel_pv_msr_get(struct keel_vcpu *vcpu, u32 index)
 		return vcpu->arch.pv.steal;
 	case MSR_KVM_PV_EOI_EN:
 		return vcpu->arch.pv.eoi;
+	default:
+		return keel_apf_msr_get(vcpu, index);
 	}
-	return 0;
 }
 
 void keel_pv_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value)
@@ -109,6 +115,8 @@ void keel_pv_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value)
 		pv->eoi = value;
 		pv->eoi_granted = vcpu->arch.eoi_due = false;
 		break;
+	default:
+		keel_apf_msr_set(vcpu, index, value);
 	}
 	pv->active = (pv->time | pv->steal) & KVM_MSR_ENABLED;
 }
@@ -145,11 +153,19 @@ void keel_pv_reset(struct keel_vcpu *vcpu)
 	keel_pv_msr_set(vcpu, MSR_KVM_SYSTEM_TIME_NEW, 0);
 	keel_pv_msr_set(vcpu, MSR_KVM_STEAL_TIME, 0);
 	keel_pv_msr_set(vcpu, MSR_KVM_PV_EOI_EN, 0);
+	keel_pv_msr_set(vcpu, MSR_KVM_ASYNC_PF_EN, 0);
+	keel_pv_msr_set(vcpu, MSR_KVM_ASYNC_PF_INT, 0);
 }
 
 void keel_pv_clock_due(struct keel_vcpu *vcpu)
 {
 	set_bit(KEEL_PV_CLOCK, &vcpu->arch.pv.due);
+	keel_vcpu_request(vcpu, KEEL_REQ_PARAVIRT);
+}
+
+void keel_arch_apf_done(struct keel_vcpu *vcpu)
+{
+	set_bit(KEEL_PV_APF, &vcpu->arch.pv.due);
 	keel_vcpu_request(vcpu, KEEL_REQ_PARAVIRT);
 }
 
@@ -371,6 +387,8 @@ void keel_pv_serve(struct keel_vcpu *vcpu)
 		steal_write(vcpu, &series);
 	if (what & BIT(KEEL_PV_EOI))
 		eoi_late(vcpu, &series);
+	if (what & BIT(KEEL_PV_APF))
+		keel_apf_serve(vcpu, &series);
 	keel_gpa_end(&series);
 }
 

@@ -57,6 +57,7 @@ struct tdp_fault {
 	u64 pat;			/* RADIX_IGNORE_PAT or 0 */
 	bool write;
 	bool exec;
+	bool nowait;			/* the guest has something else to do than to wait for the host */
 	struct keel_pfn *host;		/* steps 4 to 7 */
 };
 
@@ -247,7 +248,8 @@ static noinline int map_host(struct keel_vcpu *vcpu, struct tdp_fault *fault)
 	int ret;
 
 	fault->seq = keel_notify_begin(vm);
-	ret = keel_pfn_get(&fault->geo, fault->gfn, fault->write, &host);
+	ret = keel_pfn_get(&fault->geo, fault->gfn,
+			   (fault->write ? KEEL_PFN_WRITE : 0) | (fault->nowait ? KEEL_PFN_NOWAIT : 0), &host);
 	if (ret)
 		return ret;
 	host.level = min_t(unsigned int, host.level,
@@ -279,6 +281,7 @@ static noinline long map(struct keel_vcpu *vcpu, gpa_t gpa, u8 access)
 		.gfn = gpa_gfn(gpa),
 		.write = access & KEEL_ACCESS_WRITE,
 		.exec = access & KEEL_ACCESS_EXEC,
+		.nowait = keel_apf_possible(vcpu),
 	};
 	unsigned int tries;
 	int ret;
@@ -294,6 +297,12 @@ static noinline long map(struct keel_vcpu *vcpu, gpa_t gpa, u8 access)
 		if (ret == -EHWPOISON) {
 			report_poison(&fault);
 			break;
+		}
+		if (ret == -EBUSY) {
+			if (keel_apf_fault(vcpu, slotgeo_hva(&fault.geo, fault.gfn), fault.write))
+				break;
+			fault.nowait = false;
+			continue;
 		}
 		if (ret != -EAGAIN)
 			return ret ? ret : KEEL_TDP_MAPPED;

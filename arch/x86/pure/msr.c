@@ -109,9 +109,12 @@
 #define MSRS_KVM(X)                                                                                \
 	X(KVM_WALL_CLOCK_NEW, 0x4b564d00, 1, 0, PARAVIRT, MASK, L, NONE, BITS64(63, 2), 0)         \
 	X(KVM_SYSTEM_TIME_NEW, 0x4b564d01, 1, 0, PARAVIRT, MASK, L, NONE, BITS64(63, 2) | 1, 0)   \
+	X(KVM_ASYNC_PF_EN, 0x4b564d02, 1, 0, PARAVIRT, MASK, L, NONE, BITS64(63, 6) | 15, 0)       \
 	X(KVM_STEAL_TIME, 0x4b564d03, 1, 0, PARAVIRT, MASK, L, NONE, BITS64(63, 6) | 1, 0)         \
 	X(KVM_PV_EOI, 0x4b564d04, 1, 0, PARAVIRT, MASK, L, NONE, BITS64(63, 2) | 1, 0)             \
-	X(KVM_POLL_CONTROL, 0x4b564d05, 1, 1, STORE, MASK, L, NONE, 1, 1)
+	X(KVM_POLL_CONTROL, 0x4b564d05, 1, 1, STORE, MASK, L, NONE, 1, 1)                          \
+	X(KVM_ASYNC_PF_INT, 0x4b564d06, 1, 0, PARAVIRT, MASK, L, NONE, 0xff, 0)                    \
+	X(KVM_ASYNC_PF_ACK, 0x4b564d07, 1, 0, PARAVIRT, MASK, L, NONE, 1, 0)
 
 #define MSRS(X) MSRS_LOW(X) MSRS_KVM(X) MSRS_C000(X) MSRS_C001(X)
 

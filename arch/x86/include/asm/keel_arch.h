@@ -275,6 +275,15 @@ struct keel_smm {
 	bool init;			/* V: an INIT waits for RSM */
 };
 
+/* Asynchronous page faults. Owner: core/apf.c. All V. */
+struct keel_apf_msrs {
+	u64 en;				/* V: MSR_KVM_ASYNC_PF_EN */
+	u8 vector;			/* V: MSR_KVM_ASYNC_PF_INT */
+	bool unacked;			/* V: the guest was told of a page and has not acknowledged that */
+	bool wake_all;			/* V: it is to be told that no page is waited for any more */
+	u32 tokens;			/* V: how many were made */
+};
+
 /* Legend: V vcpu->mutex; O the sub-struct's owner. */
 struct keel_vcpu_arch {
 	struct keel_apic *apic;		/* I: NULL when the local APIC is in user space */
@@ -323,6 +332,7 @@ struct keel_vcpu_arch {
 	struct keel_debug debug;	/* O: core/debug.c */
 	struct keel_smm smm;		/* O: core/smm.c */
 	u64 space;			/* V: what its address space adds to an address, core/smm.c */
+	struct keel_apf_msrs apf;	/* O: core/apf.c */
 	struct keel_fpu fpu;		/* O: core/fpu.c */
 	struct keel_tdp_cache cache;	/* O: core/tdp-fault.c */
 };
