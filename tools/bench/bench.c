@@ -215,6 +215,136 @@ static uint64_t row_interrupt(void)
 	return best / LOOPS;
 }
 
+/* --- local APICs in the kernel --- */
+
+#define APIC_ON "mov $0x1b, %ecx\n rdmsr\n or $0x400, %eax\n wrmsr\n" \
+	"mov $0x80f, %ecx\n mov $0x1ff, %eax\n xor %edx, %edx\n wrmsr\n"
+#define WRITE(msr, low) "mov $" #msr ", %ecx\n mov $" #low ", %eax\n xor %edx, %edx\n wrmsr\n"
+
+/* In x2APIC mode; R15 rounds between two reports. */
+#define APIC_LOOP(name, before, op) \
+	GUEST(name, 64, APIC_ON before "out %al, $0xf1\n sti\n mov %r15, %r14\n 1:\n" op " dec %r14\n jnz 1b\n out %al, $0xf1\n hlt")
+APIC_LOOP(a_nop, "", "nop\n");
+APIC_LOOP(a_eoi, "", WRITE(0x80b, 0));
+APIC_LOOP(a_self_ipi, "", WRITE(0x83f, 0x51));
+APIC_LOOP(a_timer, WRITE(0x83e, 0xb) WRITE(0x832, 0x10051), WRITE(0x838, 0x7fffffff));
+APIC_LOOP(a_deadline, WRITE(0x832, 0x50051),
+	  "rdtsc\n shl $32, %rdx\n or %rdx, %rax\n mov $0x10000000, %edx\n add %rdx, %rax\n mov %rax, %rdx\n"
+	  "shr $32, %rdx\n mov $0x6e0, %ecx\n wrmsr\n");
+/* An IPI to a vCPU that is not running: id 1, which has no thread. */
+APIC_LOOP(a_ipi, "", "mov $0x830, %ecx\n mov $0x4051, %eax\n mov $1, %edx\n wrmsr\n");
+GUEST(a_handler, 64, "push %rax\n push %rcx\n push %rdx\n" WRITE(0x80b, 0) "pop %rdx\n pop %rcx\n pop %rax\n iretq");
+/* Reports each interrupt that has woken it. */
+GUEST(a_sleeps, 64, APIC_ON "out %al, $0xf1\n 1: sti\n hlt\n cli\n out %al, $0xf1\n jmp 1b");
+GUEST(a_runs, 64, APIC_ON "out %al, $0xf1\n sti\n 1: xor %eax, %eax\n xchg %eax, 0x60000\n test %eax, %eax\n jz 1b\n"
+	"out %al, $0xf1\n jmp 1b");
+GUEST(a_notes, 64, "push %rax\n push %rcx\n push %rdx\n movl $1, 0x60000\n" WRITE(0x80b, 0)
+	"pop %rdx\n pop %rcx\n pop %rax\n iretq");
+
+/* Two vCPUs, the second never runs; the first has just reported. NULL without the chips. */
+static struct vcpu *apic_vcpu(const uint8_t *code, size_t size, const uint8_t *handler, size_t handler_size)
+{
+	struct vm *vm = vm_new(VM_RAM_SIZE);
+	struct kvm_regs r;
+	struct vcpu *v;
+
+	if (xioctl(vm->fd, KVM_CREATE_IRQCHIP, 0)) {
+		vm_free(vm);
+		return NULL;
+	}
+	v = vm_vcpu(vm, 0);
+	vm_vcpu(vm, 1);
+	vm_load(vm, VM_CODE, code, size);
+	vm_load(vm, 0x12000, handler, handler_size);
+	vcpu_long(v, VM_CODE);
+	vm_set_gate(vm, 0x51, 0x12000, 14, 0, 0);
+	vcpu_regs(v, &r);
+	r.r15 = LOOPS;
+	vcpu_set_regs(v, &r);
+	must_exit(v, KVM_EXIT_IO);
+	return v;
+}
+
+static uint64_t apic_once(const uint8_t *code, size_t size)
+{
+	uint64_t best = NO_VALUE, t;
+	int i;
+
+	for (i = 0; i < rounds; i++) {
+		struct vcpu *v = apic_vcpu(code, size, guest_code(a_handler), guest_size(a_handler));
+
+		if (!v)
+			return absent("no KVM_CREATE_IRQCHIP");
+		t = now();
+		must_exit(v, KVM_EXIT_IO);
+		t = now() - t;
+		best = t < best ? t : best;
+		vm_free(v->vm);
+	}
+	return best;
+}
+
+static uint64_t in_apic(const uint8_t *code, size_t size)
+{
+	uint64_t t = apic_once(code, size), idle;
+
+	if (t == NO_VALUE)
+		return t;
+	idle = apic_once(guest_code(a_nop), guest_size(a_nop));
+	return t > idle ? (t - idle) / LOOPS : 0;
+}
+#define IN_APIC(name) in_apic(guest_code(name), guest_size(name))
+
+static uint64_t row_eoi(void) { return IN_APIC(a_eoi); }
+static uint64_t row_self_ipi(void) { return IN_APIC(a_self_ipi); }
+static uint64_t row_ipi(void) { return IN_APIC(a_ipi); }
+static uint64_t row_apic_timer(void) { return IN_APIC(a_timer); }
+static uint64_t row_deadline(void) { return IN_APIC(a_deadline); }
+
+/* An eventfd is written; the guest takes the interrupt, ends it, and reports. */
+static uint64_t irqfd(const uint8_t *code, size_t size, const uint8_t *handler, size_t handler_size)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry e;
+	} route = {
+		.head.nr = 1,
+		.e = { .gsi = 40, .type = KVM_IRQ_ROUTING_MSI, .u.msi = { .address_lo = 0xfee00000, .data = 0x51 } },
+	};
+	struct kvm_irqfd fd = { .gsi = 40, .fd = eventfd(0, EFD_NONBLOCK) };
+	struct vcpu *v = apic_vcpu(code, size, handler, handler_size);
+	uint64_t best = NO_VALUE, t, one = 1;
+	int i, n;
+
+	if (!v)
+		return absent("no KVM_CREATE_IRQCHIP");
+	if (xioctlp(v->vm->fd, KVM_SET_GSI_ROUTING, &route) || xioctlp(v->vm->fd, KVM_IRQFD, &fd))
+		die("KVM_IRQFD");
+	for (i = 0; i < rounds; i++) {
+		t = now();
+		for (n = 0; n < LOOPS; n++) {
+			if (write(fd.fd, &one, sizeof(one)) != sizeof(one))
+				die("the eventfd");
+			must_exit(v, KVM_EXIT_IO);
+		}
+		t = now() - t;
+		best = t < best ? t : best;
+	}
+	vm_free(v->vm);
+	return best / LOOPS;
+}
+
+static uint64_t row_irqfd(void)
+{
+	return irqfd(guest_code(a_runs), guest_size(a_runs), guest_code(a_notes), guest_size(a_notes));
+}
+
+/* The same with HLT, which has work as soon as it sleeps. */
+static uint64_t row_hlt_wake(void)
+{
+	return irqfd(guest_code(a_sleeps), guest_size(a_sleeps), guest_code(a_handler), guest_size(a_handler));
+}
+
 /* --- ioctls on a vCPU --- */
 
 static uint64_t vcpu_ioctls(unsigned long get, unsigned long set, int measure_set)
@@ -410,6 +540,13 @@ static const struct row {
 	{ "mmio_read", row_mmio_read, "MMIO read, to user space and back" },
 	{ "hlt", row_hlt, "HLT, to user space and back" },
 	{ "interrupt", row_interrupt, "KVM_INTERRUPT, handler with OUT, window exit" },
+	{ "eoi", row_eoi, "EOI in x2APIC mode" },
+	{ "ipi", row_ipi, "IPI in x2APIC mode to a vCPU without a thread" },
+	{ "self_ipi", row_self_ipi, "self-IPI in x2APIC mode, taken and ended" },
+	{ "apic_timer", row_apic_timer, "write of the APIC timer's initial count" },
+	{ "deadline", row_deadline, "write of the TSC deadline" },
+	{ "irqfd", row_irqfd, "eventfd to a guest that runs, handler, OUT to user space" },
+	{ "hlt_wake", row_hlt_wake, "the same to a guest that halts" },
 	{ "immediate_exit", row_immediate_exit, "KVM_RUN with immediate_exit" },
 	{ "get_regs", row_get_regs, "KVM_GET_REGS" },
 	{ "set_regs", row_set_regs, "KVM_SET_REGS" },

@@ -188,6 +188,12 @@ static void fill(struct machine *m, int n)
 		die("UFFDIO_COPY: %s", strerror(errno));
 }
 
+/* The distribution's module waits for the page when it is switched off or closed: for ever, here. */
+static int module_waits(void)
+{
+	return access("/sys/module/kvm/version", F_OK) < 0;
+}
+
 #define WAIT_FOR(cond) ({ int i_; for (i_ = 0; i_ < 20000 && !(cond); i_++) usleep(1000); !!(cond); })
 
 static uint64_t sum(struct machine *m)
@@ -326,6 +332,8 @@ TEST(flushed)
 	uint64_t en, vector;
 	struct machine m;
 
+	if (module_waits())
+		SKIP(return, "the module waits for pages that are under way");
 	MACHINE(&m, 2, 0);
 	ASSERT_TRUE(enable(&m, ENABLED | ALWAYS | BY_INT));
 	start(&m);
@@ -357,6 +365,8 @@ TEST(closed_under_way)
 {
 	struct machine m;
 
+	if (module_waits())
+		SKIP(return, "the module waits for pages that are under way");
 	MACHINE(&m, MAX_PAGES, 0);
 	ASSERT_TRUE(enable(&m, ENABLED | ALWAYS | BY_INT));
 	start(&m);

@@ -53,7 +53,7 @@ struct vm {
 	int fd;
 	uint8_t *ram;			/* slot 0, at guest address 0 */
 	size_t ram_size;
-	struct vcpu *vcpus[8];
+	struct vcpu *vcpus[1024];
 	unsigned int nr_vcpus;
 };
 
