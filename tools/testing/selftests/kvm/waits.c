@@ -34,7 +34,7 @@ GUEST(handler, 64, "movl $1, 0x60000\n movl $0, 0xb0(%rbx)\n iretq");
  * number of a hypercall to the other's APIC id. Reports at the end.
  */
 GUEST(plays, 64,
-	"mov %r8, %r10\n xor $1, %r10\n"
+	"sti\n mov %r8, %r10\n xor $1, %r10\n"
 	"1: mov 0x60000, %eax\n cmp %r8d, %eax\n je 4f\n"
 	"cmp $1, %r9\n jb 1b\n je 2f\n"
 	"mov %r9, %rax\n mov %r10, %rbx\n mov %r10, %rcx\n vmmcall\n jmp 1b\n"

@@ -35,7 +35,7 @@ struct shared {
 
 /* R8: the clock's page; R9: my entry of rounds[]; R10: my latest. */
 GUEST(compares, 64,
-	"xor %r10d, %r10d\n"
+	"sti\n xor %r10d, %r10d\n"
 	"1: mov $1, %eax\n xchg %eax, 0x60000\n test %eax, %eax\n jz 2f\n pause\n jmp 1b\n"
 	"2: lfence\n rdtsc\n shl $32, %rdx\n or %rdx, %rax\n"
 	"cmp 0x60008, %rax\n jae 3f\n incq 0x60018\n"
