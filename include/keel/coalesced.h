@@ -34,12 +34,6 @@ void keel_coalesced_free(struct keel_vm *vm);
 /* The ring's page, made when it is asked for first; NULL without memory. Context: task. */
 struct kvm_coalesced_mmio_ring *keel_coalesced_ring(struct keel_vm *vm);
 
-/* Is there a zone on @bus? Context: any. */
-static inline bool keel_coalesced_any(const struct keel_coalesced *c, enum keel_bus bus)
-{
-	return rcu_access_pointer(c->set[bus]);
-}
-
 /*
  * Put a guest write into the ring. @bytes: 1 to 8; @value zero-extended. Return: false when no zone holds all of
  * it, or the ring is full or not usable: then it is an ordinary exit. Context: task, IRQs on.

@@ -66,12 +66,6 @@ int keel_iobus_add(struct keel_vm *vm, enum keel_bus bus, struct keel_listener *
 int keel_iobus_del(struct keel_vm *vm, enum keel_bus bus, const struct keel_iobus_key *key,
 		   const struct eventfd_ctx *event);
 
-/* Is anybody listening on @bus? Context: any. */
-static inline bool keel_iobus_any(const struct keel_iobus *iobus, enum keel_bus bus)
-{
-	return rcu_access_pointer(iobus->set[bus]);
-}
-
 static inline bool keel_iobus_fits(const struct keel_iobus_key *key, unsigned int bytes, u64 value)
 {
 	return (!key->bytes || key->bytes == bytes) && (!key->match || key->value == value);

@@ -253,6 +253,12 @@ static int exit_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return KEEL_RESUME;
 }
 
+static noinline bool out_in_kernel(struct keel_vm *vm, const struct keel_exit *exit, u32 value)
+{
+	return keel_iobus_write(vm, KEEL_BUS_PIO, exit->io.port, exit->io.size, value) ||
+	       keel_coalesced_write(vm, KEEL_BUS_PIO, exit->io.port, exit->io.size, value);
+}
+
 static __always_inline int exit_io(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	u32 value;
@@ -275,11 +281,7 @@ static __always_inline int exit_io(struct keel_vcpu *vcpu, struct keel_exit *exi
 	byte = value;
 	if (unlikely(vcpu->vm->arch.chips) && keel_chips_port(vcpu, exit->io.port, false, exit->io.size, &byte))
 		return KEEL_SKIP;
-	if (keel_iobus_any(&vcpu->vm->iobus, KEEL_BUS_PIO) &&
-	    keel_iobus_write(vcpu->vm, KEEL_BUS_PIO, exit->io.port, exit->io.size, value))
-		return KEEL_SKIP;
-	if (keel_coalesced_any(&vcpu->vm->coalesced, KEEL_BUS_PIO) &&
-	    keel_coalesced_write(vcpu->vm, KEEL_BUS_PIO, exit->io.port, exit->io.size, value))
+	if (keel_listened(vcpu->vm, KEEL_BUS_PIO) && out_in_kernel(vcpu->vm, exit, value))
 		return KEEL_SKIP;
 	keel_uexit_out(vcpu, exit->io.port, exit->io.size, value);
 	return KEEL_SKIP_USER;
