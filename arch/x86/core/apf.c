@@ -67,7 +67,7 @@ bool keel_apf_wanted(struct keel_vcpu *vcpu)
 	const struct keel_apf_msrs *apf = &vcpu->arch.apf;
 	const struct keel_regs *regs = &vcpu->arch.regs;
 
-	if (likely(!enabled(apf)) || !vcpu->arch.apic || !event_idle(&vcpu->arch.events) ||
+	if (likely(!enabled(apf)) || !vcpu->arch.apic || vcpu->arch.smm.active || !event_idle(&vcpu->arch.events) ||
 	    vcpu->arch.events.shadow || !(regs->rflags & X86_RFLAGS_IF) || !(keel_cr_read(vcpu, 0) & REGS_CR0_PG))
 		return false;
 	return apf->en & KVM_ASYNC_PF_SEND_ALWAYS || keel_cpl(vcpu) == 3;

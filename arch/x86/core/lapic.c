@@ -672,7 +672,7 @@ bool keel_apic_msr_get(struct keel_vcpu *vcpu, u32 index, u64 *value)
 /* May writing ICR set a bit of the APIC's own IRR: by its shorthand, or by the error that an illegal vector is? */
 static bool icr_is_for_self(u64 icr)
 {
-	return (icr & ICR_SHORTHAND) >> 18 == LAPIC_TO_SELF || (u8)icr < 16;
+	return (icr & KEEL_ICR_SHORTHAND) >> 18 == LAPIC_TO_SELF || (u8)icr < 16;
 }
 
 bool keel_apic_msr_set(struct keel_vcpu *vcpu, u32 index, u64 value)
