@@ -33,11 +33,11 @@ GUEST(handlers, 64,
 	"2: movl $0, 0xb0(%rbx)\n pop %rdx\n pop %rax\n iretq");
 /*
  * R14: how often the timer is to run, EDI its count; R13: how many IPIs go to the APIC id in R11's upper byte, whose
- * counter RSI points to. When both are done it sleeps.
+ * counter RSI points to. When both are done it sleeps. It begins when all have switched their APICs on.
  */
 GUEST(busy, 64,
 	"mov $0xfee00000, %ebx\n movl $0x1ff, 0xf0(%rbx)\n movl $0xb, 0x3e0(%rbx)\n movl $0x40, 0x320(%rbx)\n"
-	"xor %r12d, %r12d\n lock incl 0x60000\n sti\n mov %edi, 0x380(%rbx)\n"
+	"xor %r12d, %r12d\n lock incl 0x60000\n 4: pause\n cmpl $4, 0x60000\n jb 4b\n sti\n mov %edi, 0x380(%rbx)\n"
 	"1: test %r13, %r13\n jz 2f\n mov (%rsi), %eax\n cmp %r12d, %eax\n jne 3f\n"
 	"mov %r11d, 0x310(%rbx)\n movl $0x4050, 0x300(%rbx)\n inc %r12d\n dec %r13\n jmp 1b\n"
 	"2: test %r14, %r14\n jnz 3f\n hlt\n"
